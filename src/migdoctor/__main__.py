@@ -1,0 +1,5 @@
+"""`python -m migdoctor`."""
+
+from migdoctor.cli import main
+
+main()

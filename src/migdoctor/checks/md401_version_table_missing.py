@@ -1,0 +1,60 @@
+"""MD401: the database has tables and no version table (incident 6)."""
+
+from collections.abc import Iterator
+
+from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
+
+SHOWN = 12
+
+
+def find(seen: Observation) -> Iterator[Finding]:
+    """A database without user tables is fresh, and a project without revisions records nothing."""
+    if seen.version_table is not None or not seen.history.revisions:
+        return
+    tables = sorted(".".join(t) for t in seen.schema.tables) + sorted(seen.schema.unreadable)
+    if not tables:
+        return
+    others = [t.label for t in seen.version_tables]
+    elsewhere = f"; there is one elsewhere: {', '.join(others)}" if others else ""
+    yield Finding(
+        code="MD401",
+        subject="version table",
+        message=f"the database holds {len(tables)} table{'s' * (len(tables) > 1)} and no record of "
+        f"a revision: upgrade starts at the first one and stops with 'already exists'{elsewhere}",
+        help="Check version_table and version_table_schema in env.py and the search_path."
+        if others
+        else "Find out which revision the tables are at; do not stamp head blindly.",
+        evidence=(_tables(tables), _version_tables(seen), _history(seen)),
+    )
+
+
+def _tables(tables: list[str]) -> Evidence:
+    more = [f"... and {len(tables) - SHOWN} more"] if len(tables) > SHOWN else []
+    return Evidence(title="tables of the database", text="\n".join(tables[:SHOWN] + more))
+
+
+def _version_tables(seen: Observation) -> Evidence:
+    lines = [f"{t.label}: {', '.join(map(repr, t.rows)) or 'no rows'}" for t in seen.version_tables]
+    return Evidence(
+        title="version tables in any schema", text="\n".join(lines) or "none, in no schema"
+    )
+
+
+def _history(seen: Observation) -> Evidence:
+    ends = [", ".join(ids) or "(none)" for ids in (seen.history.bases, seen.history.heads)]
+    return Evidence(
+        title=f"the history in {seen.script_location}",
+        text=f"{len(seen.history.by_id)} revisions, from {ends[0]} to {ends[1]}",
+    )
+
+
+CHECK = Check(
+    code="MD401",
+    name="version-table-missing",
+    severity=Severity.ERROR,
+    find=find,
+    remedy=leave_to_human(
+        "which revision the tables are at is not recorded anywhere: compare them with the "
+        "revisions, then stamp the newest one whose every change is there"
+    ),
+)

@@ -1,0 +1,81 @@
+"""MD404: a version row names a revision that no file has (incidents 1, 3, 4, 5)."""
+
+import difflib
+from collections.abc import Iterator
+
+from migdoctor import rows
+from migdoctor.model import Check, Cure, Evidence, Finding, NeedsHuman, Observation, Severity
+
+
+def unknown(seen: Observation) -> tuple[str, ...]:
+    """Each unknown row once, without those that show the database to be newer (MD410)."""
+    values = [row.value for row in rows.rows(seen) if row.kind == "unknown" and row.value]
+    return tuple(v for v in dict.fromkeys(values) if not rows.newer(v, seen))
+
+
+def find(seen: Observation) -> Iterator[Finding]:
+    """One finding for the table, with what is known about each id."""
+    table = seen.version_table
+    values = unknown(seen) if table else ()
+    if table is None or not values:
+        return
+    sure = seen.history.trustworthy
+    doubt = "" if sure else "; some revision file could not be read and may be the one"
+    yield Finding(
+        code="MD404",
+        subject=table.label,
+        message=f"{table.label} holds {rows.listed(values)}, and no revision file has that id: "
+        f'every alembic command stops with "Can\'t locate revision"{doubt}',
+        help=_help(values, seen),
+        certainty="certain" if sure else "likely",
+        evidence=(
+            rows.as_stored(table),
+            *(Evidence(title=f"about {rows.show(v)}", text=_about(v, seen)) for v in values),
+        ),
+    )
+
+
+def remedy(finding: Finding, seen: Observation) -> Cure:
+    """Say what to decide, and name the file where it was seen."""
+    seen_at = [s for v in unknown(seen) if (s := rows.sightings(seen).get(v))]
+    if not seen_at:
+        why = (
+            "only a person can say what that revision did: find its file or the release that "
+            "had it, and bring the file back"
+        )
+    else:
+        places = "; ".join(f"{s.id} from {s.where} ({s.path})" for s in seen_at)
+        why = f"bring back the file of {places}, after reading what it does"
+    return NeedsHuman(finding=finding, why=f"{why}; never stamp head to get rid of the message")
+
+
+def _help(values: tuple[str, ...], seen: Observation) -> str:
+    if not seen.history.trustworthy:
+        return "Mend the unreadable revision files first, then look again."
+    if any(v in rows.sightings(seen) for v in values):
+        return "Bring the missing revision file back; change nothing in the database."
+    return "Find the revision file: other branches, the last release, a colleague's checkout."
+
+
+def _about(value: str, seen: Observation) -> str:
+    """Where the id was seen and which ids of this project look like it, a line each."""
+    sighting, ids = rows.sightings(seen).get(value), list(seen.history.by_id)
+    lines = [f"{len(value)} characters; not among the {len(ids)} revisions of the project"]
+    if "sightings" in seen.missing:
+        lines.append(f"not searched elsewhere: {seen.missing['sightings'].why}")
+    elif sighting is None:
+        lines.append("not seen in git, in bytecode or in an installed package")
+    else:
+        lines.append(f"seen in {sighting.source}: {sighting.where}, {sighting.path}")
+        if sighting.leads_to:
+            lines.append(f"it follows {' <- '.join(reversed(sighting.leads_to))}")
+    begin = [id for id in ids if id.startswith(value)]
+    near = dict.fromkeys(begin + difflib.get_close_matches(value.strip(), ids, n=3))
+    if near:
+        lines.append(f"ids that look like it: {', '.join(list(near)[:5])}")
+    return "\n".join(lines)
+
+
+CHECK = Check(
+    code="MD404", name="unknown-revision", severity=Severity.ERROR, find=find, remedy=remedy
+)

@@ -1,0 +1,43 @@
+"""MD407: the version table has no row although the database has tables (incident 7)."""
+
+from collections.abc import Iterator
+
+from migdoctor import rows
+from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
+
+SHOWN = 12
+
+
+def find(seen: Observation) -> Iterator[Finding]:
+    """Without user tables the database is fresh and an empty version table is right."""
+    table = seen.version_table
+    if table is None or table.rows or not seen.history.revisions:
+        return
+    tables = sorted(".".join(t) for t in seen.schema.tables) + sorted(seen.schema.unreadable)
+    if not tables:
+        return
+    more = [f"... and {len(tables) - SHOWN} more"] if len(tables) > SHOWN else []
+    yield Finding(
+        code="MD407",
+        subject=table.label,
+        message=f"{table.label} has no row, but the database holds {len(tables)} "
+        f"table{'s' * (len(tables) > 1)}: upgrade starts at the first revision and stops with "
+        "'already exists'",
+        help="Find out which revision the tables are at; do not stamp head blindly.",
+        evidence=(
+            rows.as_stored(table),
+            Evidence(title="tables of the database", text="\n".join(tables[:SHOWN] + more)),
+        ),
+    )
+
+
+CHECK = Check(
+    code="MD407",
+    name="version-table-empty",
+    severity=Severity.ERROR,
+    find=find,
+    remedy=leave_to_human(
+        "the row that said where the database is has gone: compare the tables with the "
+        "revisions, then stamp the newest one whose every change is there"
+    ),
+)

@@ -1,0 +1,221 @@
+"""What a database can be seen to hold, as plain values; no I/O, no SQL execution.
+
+A fact is `(schema, table, kind, name) -> detail`. `detail` is canonical text, so that two schemas
+are equal exactly when their facts are. The same facts serve diff, drift, rehearsal and undo.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+
+class FactKey(NamedTuple):
+    """Names one thing. `table` is the owning relation, or the object itself, or '' where none.
+
+    kind is one of: schema, table, view, matview, column, primary_key, unique, foreign_key, check,
+    exclusion, index, trigger, sequence, enum, domain, type, function, extension, policy.
+    """
+
+    schema: str
+    table: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """All facts of one database, all user schemas, without version tables and own leftovers.
+
+    `unreadable` maps "schema.table" to the reason why that relation was left out (locked, no
+    right); what is unreadable is unknown, never missing.
+    `sql` holds the stored text of SQLite objects, keyed (type, name) as in sqlite_master.
+    """
+
+    facts: Mapping[FactKey, str]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    sql: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    @cached_property
+    def tables(self) -> frozenset[tuple[str, str]]:
+        """(schema, name) of every ordinary or partitioned table."""
+        return frozenset((k.schema, k.table) for k in self.facts if k.kind == "table")
+
+    def of(self, schema: str, table: str) -> dict[FactKey, str]:
+        """The facts owned by one relation."""
+        return {k: v for k, v in self.facts.items() if k.schema == schema and k.table == table}
+
+    def fingerprint(self) -> str:
+        """Hex digest that changes with any fact."""
+        digest = hashlib.sha256()
+        for key in sorted(self.facts):
+            digest.update("\x1f".join((*key, self.facts[key])).encode())
+            digest.update(b"\x1e")
+        return digest.hexdigest()[:16]
+
+    def lines(self) -> list[str]:
+        """One sorted text line per fact, for unified diffs."""
+        return [
+            f"{key.kind} {'.'.join(p for p in (key.schema, key.table, key.name) if p)}: {detail}"
+            for key, detail in sorted(self.facts.items())
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionTable:
+    """One table that looks like a version table, with its rows exactly as stored.
+
+    `rows` may hold None, blanks and repetitions; order is the server's. `width` is the length
+    limit of version_num, None where there is none or where the engine ignores it (SQLite).
+    `configured` says that this is the table the project's configuration names.
+    """
+
+    schema: str
+    name: str
+    rows: tuple[str | None, ...]
+    width: int | None
+    primary_key: bool
+    configured: bool
+    extra_columns: tuple[str, ...] = ()
+    owner: str | None = None
+    ddl: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Name for people: without the schema where it is SQLite's main."""
+        return self.name if self.schema in ("", "main") else f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TmpTable:
+    """One `_alembic_tmp_*` table of SQLite and what stands beside it (incidents 37, 38).
+
+    `original` is the name batch mode will rename it to; `original_rows` is None where that table
+    is missing. `ddl` is the stored CREATE TABLE of the tmp table. `columns` are those of the tmp
+    table. `lost` are CREATE statements of indexes and triggers that the original needs and does
+    not have, each known from `lost_from` ("models" or "sqlite_master"). `blocking_views` are
+    views, as (name, sql), whose text names the original. `quarantined` marks `_migdoctor_q_*`.
+    """
+
+    name: str
+    original: str
+    rows: int
+    original_rows: int | None
+    ddl: str
+    columns: tuple[str, ...]
+    lost: tuple[str, ...] = ()
+    lost_from: str | None = None
+    blocking_views: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """One table that an earlier run put aside (`_migdoctor_q_<run>_<table>`)."""
+
+    schema: str
+    name: str
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Another session (PostgreSQL) or process (SQLite) at work on this database.
+
+    `waits` and `blocks` are lock facts seen in one snapshot. `migrating` says why this session is
+    taken for a migration, None where it is not.
+    """
+
+    pid: int
+    application: str
+    user: str
+    client: str
+    state: str
+    query: str
+    seconds: float | None
+    blocked_by: tuple[int, ...] = ()
+    holds: tuple[str, ...] = ()
+    migrating: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """Who else is at work. `write_locked` (SQLite) says that a writer holds the file now."""
+
+    sessions: tuple[Session, ...] = ()
+    write_locked: str | None = None
+    exclusive: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which database this is and what this role may do there (toolbox D7).
+
+    `read_only` and the entries of `lacks` are sentences ("in recovery: this is a replica"), empty
+    where all is well. `statements` are what a DBA would have to run for the entries of `lacks`.
+    `empty` says that there is no user table, and `created` that the file is 0 bytes long.
+    """
+
+    dialect: str
+    server_version: str
+    database: str
+    host: str
+    role: str
+    search_path: tuple[str, ...]
+    read_only: str = ""
+    lacks: tuple[str, ...] = ()
+    statements: tuple[str, ...] = ()
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One difference between the live database and the models, as alembic's autogenerate says.
+
+    `op` is alembic's own diff name (add_table, remove_column, modify_type...), `subject` the
+    object, `text` one line for people.
+    """
+
+    op: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A revision file that alembic itself has rendered and that nobody has written yet."""
+
+    id: str
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDiff:
+    """Live database against the project's models.
+
+    `drifts` is empty where they agree. `restore` brings the database to the models: statements in
+    order, each with what it may cost, as (sql, names of hazards). `adopt` is the revision that
+    records what the database has. `why_not` explains a missing direction.
+    """
+
+    drifts: tuple[Drift, ...] = ()
+    restore: tuple[tuple[str, tuple[str, ...]], ...] | None = None
+    adopt: "Draft | None" = None
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """Where a revision id that no local file has was seen (git, bytecode, installed package).
+
+    `leads_to` is the chain of parents from the id down to the first one this checkout has, empty
+    where the chain does not reach it.
+    """
+
+    id: str
+    source: str
+    where: str
+    path: str
+    leads_to: tuple[str, ...] = ()

@@ -1,0 +1,196 @@
+"""Version locations in, `History` out: every revision file read, none imported.
+
+The same files as alembic takes, in the same order (`Script._list_py_dir`, `Script._from_path`,
+`ScriptDirectory._load_revisions`), but one that cannot be read is a fact, not the end.
+"""
+
+import errno
+import os
+import re
+import stat
+import struct
+import sys
+import warnings
+from pathlib import Path
+
+from migdoctor.graph import Broken, Bytecode, History, Revision
+from migdoctor.observe.revision_file import parse
+
+_SOURCE = re.compile(r"(?!\.\#|__init__)(.*\.py)$")
+_COMPILED = re.compile(r"(?!\.\#|__init__)(.*\.py)c$")
+
+
+def read(locations: tuple[Path, ...], recursive: bool, sourceless: bool) -> History:
+    """Read all revision files below `locations`. Raises nothing: whatever fails is in `broken`.
+
+    `recursive` and `sourceless` are alembic's `recursive_version_locations` and `sourceless`.
+    """
+    reader = _Reader(sourceless)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of the compiler about the project's own code
+        for location in locations:
+            reader.location(location, recursive)
+    return History(
+        revisions=tuple(reader.revisions),
+        broken=tuple(reader.broken),
+        bytecode=tuple(reader.bytecode),
+        loaded_twice=tuple(reader.twice),
+        absent=tuple(reader.absent),
+    )
+
+
+class _Reader:
+    """Collects what `read` returns."""
+
+    def __init__(self, sourceless: bool) -> None:
+        self.sourceless = sourceless
+        self.revisions: list[Revision] = []
+        self.broken: list[Broken] = []
+        self.bytecode: list[Bytecode] = []
+        self.twice: list[tuple[Path, Path]] = []
+        self.absent: list[Path] = []
+        self.seen: dict[str, str] = {}
+        self.caches: dict[str, _Cache] = {}
+
+    def location(self, location: Path, recursive: bool) -> None:
+        folders = [str(location)]
+        if not os.path.lexists(location):
+            self.absent.append(location)
+            folders = []
+        while folders:
+            below = self._folder(folders.pop())
+            if recursive:
+                folders += [f for f in reversed(below) if not f.endswith("__pycache__")]
+
+    def _folder(self, folder: str) -> list[str]:
+        """Read the files of one folder; returns its sub-folders in order."""
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            self._unreadable(folder, error)
+            return []
+        real, below, names = os.path.realpath(folder), [], []
+        for entry in entries:
+            if entry.is_dir():
+                below += [] if entry.is_symlink() else [entry.path]
+                continue
+            names.append(entry.name)
+            if entry.is_symlink():  # counts under the name of what it leads to, as in alembic
+                target = os.path.realpath(entry.path)
+                if _SOURCE.match(os.path.basename(target)):
+                    self._source(target, target, shown=entry.path)
+            elif _SOURCE.match(entry.name):
+                self._source(entry.path, f"{real}/{entry.name}", shown=entry.path)
+        self._orphans(folder, set(names))
+        return below
+
+    def _source(self, path: str, real: str, shown: str) -> None:
+        if real in self.seen:
+            self.twice.append((Path(self.seen[real]), Path(shown)))
+            return
+        self.seen[real] = shown
+        folder, _, name = path.rpartition("/")
+        try:
+            data, status = _bytes(path)
+        except OSError as error:
+            self._unreadable(path, error)
+            return
+        cached = self._cache(folder).get(name)
+        compiled = cached is not None and _compiled_from(f"{folder}/__pycache__/{cached}", status)
+        revision, broken = parse(data, Path(path), compiled)
+        if revision is not None:
+            self.revisions.append(revision)
+        if broken is not None:
+            self.broken.append(broken)
+
+    def _unreadable(self, path: str, error: OSError) -> None:
+        text = f"it cannot be read: {error.strerror or error}"
+        self.broken.append(Broken(path=Path(path), line=None, kind="unreadable", text=text))
+
+    # --- bytecode
+
+    def _cache(self, folder: str) -> "_Cache":
+        """Source name -> name of its .pyc in `__pycache__`, of our own Python if there is one."""
+        if folder not in self.caches:
+            try:
+                names = sorted(os.listdir(f"{folder}/__pycache__"))
+            except OSError:
+                names = []
+            ours = f".{sys.implementation.cache_tag}.pyc"
+            cache = {_source_of(n): n for n in names if n.endswith(".pyc")}
+            cache.update({_source_of(n): n for n in names if n.endswith(ours)})
+            self.caches[folder] = cache
+        return self.caches[folder]
+
+    def _orphans(self, folder: str, names: set[str]) -> None:
+        """Bytecode without a source; with `sourceless` alembic loads it.
+
+        Of `__pycache__` it then takes files whose name up to the first dot no source shares.
+        """
+        stems = {name.partition(".")[0] for name in names}
+        for name in sorted(names):
+            if _COMPILED.match(name) and name[:-1] not in names:
+                self._orphan(f"{folder}/{name}", self.sourceless)
+        for source, name in self._cache(folder).items():
+            if _COMPILED.match(f"{source}c") and source not in names:
+                fits = name.partition(".")[0] not in stems
+                self._orphan(f"{folder}/__pycache__/{name}", self.sourceless and fits)
+
+    def _orphan(self, path: str, loaded: bool) -> None:
+        from migdoctor.observe import bytecode  # rarely needed
+
+        try:
+            found, revision = bytecode.look(Path(path), loaded)
+        except OSError as error:
+            if loaded:
+                self._unreadable(path, error)
+            return
+        self.bytecode.append(found)
+        if loaded and revision is not None:
+            self.revisions.append(revision)
+        elif loaded:
+            text = "it is bytecode that only the Python which made it can read"
+            self.broken.append(
+                Broken(path=found.path, line=None, kind="dynamic", text=text, id=found.id)
+            )
+
+
+_Cache = dict[str, str]
+
+
+def _source_of(name: str) -> str:
+    """`a.b.cpython-311.opt-1.pyc` -> `a.b.py`."""
+    return name.removesuffix(".pyc").partition(".opt-")[0].rpartition(".")[0] + ".py"
+
+
+def _bytes(path: str) -> tuple[bytes, os.stat_result]:
+    """Content and status of a regular file; a pipe or device is refused, never waited for."""
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(opened)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        data = os.read(opened, status.st_size + 1)
+        while more := os.read(opened, 1 << 20) if len(data) < status.st_size else b"":
+            data += more
+        return data, status
+    finally:
+        os.close(opened)
+
+
+def _compiled_from(cached: str, source: os.stat_result) -> bool:
+    """Python has compiled this very source: the .pyc carries its time and size (PEP 552).
+
+    That is also all that Python asks before it takes the .pyc in place of the source.
+    """
+    try:
+        opened = os.open(cached, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            header = os.read(opened, 16)
+        finally:
+            os.close(opened)
+    except OSError:
+        return False
+    stamp = struct.pack("<4xII", int(source.st_mtime) & 0xFFFFFFFF, source.st_size & 0xFFFFFFFF)
+    return header[2:4] == b"\r\n" and header[4:] == stamp

@@ -1,0 +1,454 @@
+"""Asks a project about itself: starts the agent in the project's interpreter and reads its answers.
+
+The project's own code runs in that child process only (design section 5). Nothing here imports
+sqlalchemy, alembic or the project.
+"""
+
+import contextlib
+import json
+import os
+import re
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from migdoctor.errors import DoctorError, NotApplicable
+from migdoctor.facts import Draft, Drift, ModelDiff
+from migdoctor.project.config import Project
+
+_AGENT = Path(__file__).with_name("agent.py")
+_LOG_LINES = 12
+_SECRET_NAME = re.compile(r"pass|secret|token|key|credential|dsn|url", re.IGNORECASE)
+_SITECUSTOMIZE = """\
+import os, runpy, sys
+sys.path[:] = [p for p in sys.path if p != {here!r}]
+try:
+    import alembic, sqlalchemy
+except ImportError:
+    pass
+else:
+    runpy.run_path({agent!r})["inject"]({question!r}, {answer!r})
+try:
+    import importlib
+    sys.modules.pop("sitecustomize", None)
+    importlib.import_module("sitecustomize")
+except ImportError:
+    pass
+"""
+
+
+class AgentFailed(DoctorError):
+    """The project's env.py, models or history could not be used (MD002; degraded, not fatal).
+
+    `kind` is one of: env.py (it raised), environment (a package or a setting is missing in the
+    project's environment), no-context (it never called configure()), not-ours (its connection
+    was not the one that was asked for), stale, timeout, ended (the process died). `error` is one
+    line, `log` the last lines of output; neither holds a secret that is known as one.
+    """
+
+    code = "MD002"
+
+    def __init__(self, error: str, log: str = "", *, kind: str, line: int | None = None) -> None:
+        super().__init__(f"The project's own code could not be used: {error}.", _HELP[kind])
+        self.error = error
+        self.log = log
+        self.kind = kind
+        self.line = line
+
+
+_HELP = {
+    "env.py": "Set what env.py needs (variables, -x) or give the address with --url.",
+    "environment": "Name the project's interpreter with --python, or complete its environment.",
+    "no-context": "Give the address of the database with --url.",
+    "not-ours": "Nothing was compared; give the address of the database with --url.",
+    "stale": "Run it again.",
+    "timeout": "Look at what env.py waits for; a longer time can be given.",
+    "ended": "Run `alembic current` by hand to see what ends the process.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextOptions:
+    """What one `configure()` call of env.py said.
+
+    `url` holds its secret; `connect_args` are the plain arguments beyond the URL, as the driver
+    would have got them, and `dropped_connect_args` names those that are no plain values (an SSL
+    context, a callable). `search_path` is the last SET search_path before `configure()`.
+    `schemas` are those that the metadata names, `tables` how many tables it has.
+    """
+
+    url: str | None
+    connect_args: Mapping[str, object]
+    dropped_connect_args: tuple[str, ...]
+    dialect: str
+    version_table: str
+    version_table_schema: str | None
+    has_metadata: bool
+    tables: int
+    schemas: tuple[str, ...]
+    naming_convention: bool
+    include_schemas: bool
+    render_as_batch: bool
+    compare_type: bool
+    compare_server_default: bool
+    transaction_per_migration: bool
+    transactional_ddl: bool | None
+    search_path: str | None
+    offline: bool
+
+    def __repr__(self) -> str:
+        return f"ContextOptions(dialect={self.dialect!r}, version_table={self.version_table!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """All contexts of one run of env.py; `note` is the error that ended it after the last one."""
+
+    contexts: tuple[ContextOptions, ...]
+    note: str = ""
+
+
+class Agent:
+    """One child process in the project's interpreter, started at the first question.
+
+    A context manager; leaving it ends the child. Each question has `timeout` seconds, then the
+    child's process group is killed and the next question starts a new one.
+    """
+
+    def __init__(self, project: Project, *, timeout: float = 60.0) -> None:
+        self.project = project
+        self.timeout = timeout
+        self._indexes: dict[str, tuple[str, ...]] = {}
+        self._secrets: set[str] = _secrets_of(project)
+        self._child: _Child | None = None
+        self._python = project.python
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child process, if there is one."""
+        if self._child:
+            self._child.close()
+            self._child = None
+
+    def capture(self) -> Capture:
+        """What env.py would connect to, and its options; no connection is made.
+
+        Raises AgentFailed.
+        """
+        answer = self._ask("capture")
+        contexts = tuple(_context(entry) for entry in answer["contexts"])
+        for context in contexts:
+            self._secrets |= _passwords(context.url or "")
+        return Capture(contexts=contexts, note=self._masked(answer["note"]))
+
+    def models(
+        self,
+        url: str,
+        connect_args: Mapping[str, object] | None = None,
+        read_only: bool = True,
+        *,
+        context: int = 0,
+        rev_id: str = "migdoctor_adopt",
+        message: str = "record what the database has",
+    ) -> ModelDiff:
+        """Compare the database at `url` with the models of the `context`-th configure() call.
+
+        On PostgreSQL with `read_only` the connection must be started read-only by its arguments
+        (`options`: `-c default_transaction_read_only=on`); env.py's own writes are dropped. On
+        SQLite `url` must be a throw-away clone: the repair is tried out there and changes it.
+
+        Raises NotApplicable when env.py has no target_metadata, AgentFailed for all else.
+        """
+        self._secrets |= _passwords(url)
+        extra: dict[str, Any] = {
+            "url": url,
+            "connect_args": dict(connect_args or {}),
+            "read_only": read_only and not url.startswith("sqlite"),
+            "context": context,
+            "rev_id": rev_id,
+            "message": message,
+        }
+        try:
+            answer = self._ask("models", **extra)
+        except AgentFailed as error:
+            if error.kind != "stale":
+                raise
+            self.close()  # the application keeps a connection since its import: import it anew
+            answer = self._ask("models", **extra)
+        self._indexes = {name: tuple(sql) for name, sql in answer["indexes"].items()}
+        restore = answer["restore"]
+        return ModelDiff(
+            drifts=tuple(Drift(op=o, subject=s, text=t) for o, s, t in answer["drifts"]),
+            restore=None if restore is None else tuple((sql, tuple(h)) for sql, h in restore),
+            adopt=_draft(answer["adopt"]) if answer["adopt"] else None,
+            why_not=self._masked(answer["why_not"]),
+        )
+
+    def indexes(self, table: str) -> tuple[str, ...]:
+        """CREATE INDEX statements of a table of the models (`schema.table` outside the default).
+
+        Known after `models()`; () for a table that the models do not have.
+        """
+        return self._indexes.get(table, ())
+
+    def merge(self, heads: tuple[str, ...], rev_id: str, message: str) -> Draft:
+        """The merge revision of `heads`, rendered by alembic and not written.
+
+        Raises AgentFailed, also where alembic cannot load the history.
+        """
+        return _draft(self._ask("merge", heads=list(heads), rev_id=rev_id, message=message))
+
+    def _ask(self, do: str, **extra: Any) -> Any:
+        question = {"do": do, "project": _project_of(self.project), **extra}
+        if self.project.via and do != "merge":
+            return self._result(*_via(self.project, question, self.timeout))
+        if self._child is None:
+            self._child = self._started()
+        answer, log = self._child.ask(question, self.timeout)
+        if answer is None or "died" in answer:
+            self.close()
+        return self._result(answer, log)
+
+    def _started(self) -> "_Child":
+        """A child that can import alembic; a guessed interpreter without it gives way to ours."""
+        child = _Child(self._python, self.project.cwd)
+        answer, log = child.read(self.timeout)
+        if answer and "ok" in answer:
+            return child
+        child.close()
+        own = Path(sys.executable)
+        if self.project.python_chosen or self._python == own:
+            self._result(answer, log)
+        self._python = own
+        return self._started()
+
+    def _result(self, answer: dict[str, Any] | None, log: str) -> Any:
+        """The content of an answer; raises what a failure means."""
+        log = self._masked("\n".join(log.splitlines()[-_LOG_LINES:]))
+        if answer is None:
+            raise AgentFailed(f"no answer within {self.timeout:g} seconds", log, kind="timeout")
+        if "died" in answer:
+            raise AgentFailed(f"the process ended ({answer['died']})", log, kind="ended")
+        if "ok" in answer:
+            return answer["ok"]
+        failed = answer["failed"]
+        if failed["kind"] == "no-models":
+            raise NotApplicable("models", "env.py gives no target_metadata")
+        first = (failed["message"].strip().splitlines() or [""])[0]
+        where = f" (env.py line {failed['line']})" if failed["line"] else ""
+        error = self._masked(f"{failed['error']}: {first}".rstrip(": ")) + where
+        log = "\n".join((self._masked(failed["trace"]).strip(), log)).strip()
+        log = "\n".join(log.splitlines()[-_LOG_LINES:])
+        raise AgentFailed(error.rstrip("."), log, kind=failed["kind"], line=failed["line"])
+
+    def _masked(self, text: str) -> str:
+        """`text` without known secrets and without anything that looks like one in a URL."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        text = re.sub(r"(\w://[^\s:/@]*:)[^\s@]+@", r"\1***@", text)
+        return re.sub(
+            r"(?i)(password|passwd|secret|token)(['\"]?\s*[=:]\s*)[^\s,&'\")]+", r"\1\2***", text
+        )
+
+
+class _Child:
+    """The process, its two pipes and the file that takes its output."""
+
+    def __init__(self, python: Path, cwd: Path) -> None:
+        self._log: IO[bytes] = tempfile.TemporaryFile("a+b")  # noqa: SIM115  closed in close()
+        their_in, our_out = os.pipe()
+        our_in, their_out = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [python, "-B", _AGENT, str(their_in), str(their_out)],
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=(their_in, their_out),
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._log.close()
+            os.close(our_out)
+            os.close(our_in)
+            text = f"{python} cannot be run: {error.strerror}"
+            raise AgentFailed(text, kind="environment") from None
+        finally:
+            os.close(their_in)
+            os.close(their_out)
+        self._out, self._in = our_out, our_in
+        self._unread = b""
+
+    def ask(self, question: dict[str, Any], timeout: float) -> tuple[dict[str, Any] | None, str]:
+        """(answer, log): None for no answer in time, {"died": how} when the process ended."""
+        with contextlib.suppress(BrokenPipeError):
+            _write_all(self._out, json.dumps(question).encode() + b"\n")
+        return self.read(timeout)
+
+    def read(self, timeout: float) -> tuple[dict[str, Any] | None, str]:
+        deadline = time.monotonic() + timeout
+        while b"\n" not in self._unread:
+            left = deadline - time.monotonic()
+            ready = left > 0 and select.select([self._in], [], [], left)[0]
+            if not ready:
+                self._kill()
+                return None, self._output()
+            some = os.read(self._in, 1 << 16)
+            if not some:
+                return {"died": self._how_it_ended()}, self._output()
+            self._unread += some
+        line, _, self._unread = self._unread.partition(b"\n")
+        return json.loads(line), self._output()
+
+    def close(self) -> None:
+        """Let it end by itself, then kill what is left of its process group."""
+        if self._log.closed:
+            return
+        os.close(self._out)
+        os.close(self._in)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2)
+        self._kill()
+        self._log.close()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _how_it_ended(self) -> str:
+        try:
+            status = self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            return "it closed the pipe"
+        return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+    def _output(self) -> str:
+        return _tail(self._log)
+
+
+def _via(
+    project: Project, question: dict[str, Any], timeout: float
+) -> tuple[dict[str, Any] | None, str]:
+    """Run the project's own manager with the agent inside; it ends at its first configure().
+
+    The agent gets in by a `sitecustomize` on PYTHONPATH, which Python imports at every start
+    (Python documentation, module `site`).
+    """
+    with tempfile.TemporaryDirectory(prefix="migdoctor-via-") as folder:
+        asked, answered = Path(folder, "question.json"), Path(folder, "answer.json")
+        asked.write_text(json.dumps(question), encoding="utf-8")
+        inside = Path(folder, "path")
+        inside.mkdir()
+        text = _SITECUSTOMIZE.format(
+            here=str(inside), agent=str(_AGENT), question=str(asked), answer=str(answered)
+        )
+        Path(inside, "sitecustomize.py").write_text(text, encoding="utf-8")
+        status, log = _run_manager(project, inside, timeout)
+        if answered.exists():
+            return json.loads(answered.read_text(encoding="utf-8")), log
+        return (None if status is None else {"died": f"exit status {status}"}), log
+
+
+def _run_manager(project: Project, inside: Path, timeout: float) -> tuple[int | None, str]:
+    """(exit status, output); None when the time was up."""
+    env = dict(os.environ)
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(inside), env.get("PYTHONPATH"))))
+    env["PATH"] = os.pathsep.join((str(project.python.parent), env.get("PATH", os.defpath)))
+    command = shlex.split(project.via or "")
+    with tempfile.TemporaryFile("a+b") as log:
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=project.cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        except OSError as error:
+            text = f"the command of --via cannot be run: {error.strerror}"
+            raise AgentFailed(text, kind="environment") from None
+        try:
+            status: int | None = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            status = None
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return status, _tail(log)
+
+
+def _tail(log: IO[bytes]) -> str:
+    size = log.seek(0, os.SEEK_END)
+    log.seek(max(0, size - 16_384))
+    text = log.read().decode("utf-8", "replace")
+    log.seek(0, os.SEEK_END)
+    return text
+
+
+def _write_all(fd: int, text: bytes) -> None:
+    while text:
+        text = text[os.write(fd, text) :]
+
+
+def _project_of(project: Project) -> dict[str, Any]:
+    """The part of a project that the agent needs."""
+    return {
+        "ini": str(project.config_file) if project.config_file else None,
+        "toml": str(project.pyproject) if project.pyproject else None,
+        "section": project.section,
+        "script_location": str(project.script_location),
+        "env_py": str(project.script_location / "env.py"),
+        "x": list(project.x),
+    }
+
+
+def _context(entry: dict[str, Any]) -> ContextOptions:
+    values = {field.name: entry[field.name] for field in fields(ContextOptions)}
+    values["schemas"] = tuple(values["schemas"])
+    values["dropped_connect_args"] = tuple(values["dropped_connect_args"])
+    return ContextOptions(**values)
+
+
+def _draft(entry: dict[str, Any]) -> Draft:
+    return Draft(id=entry["id"], path=Path(entry["path"]), text=entry["text"])
+
+
+def _secrets_of(project: Project) -> set[str]:
+    """Values that must not appear in any text: of the environment, the ini and -x."""
+    texts = [project.ini_url or "", *project.x]
+    found = {v for k, v in os.environ.items() if _SECRET_NAME.search(k) and "://" not in v}
+    texts += [v for v in os.environ.values() if "://" in v]
+    for text in texts:
+        found |= _passwords(text)
+    return {secret for secret in found if len(secret) >= 6 and "/" not in secret}
+
+
+def _passwords(text: str) -> set[str]:
+    """Passwords of the URLs in a text, as written and decoded."""
+    from urllib.parse import unquote
+
+    written = re.findall(r"\w://[^\s:/@]*:([^\s@]+)@", text)
+    return {form for word in written for form in (word, unquote(word)) if len(form) >= 4}

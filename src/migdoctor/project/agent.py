@@ -1,0 +1,1096 @@
+"""Answers questions about a project by running its own env.py, without touching its database.
+
+This one file is started by the project's interpreter: Python >= 3.8, SQLAlchemy >= 1.3 and alembic
+>= 1.4 of the project, and nothing of migdoctor. It reads one JSON question per line from one pipe
+and writes one JSON answer per line to another; whatever the project prints goes elsewhere.
+
+Every connection of SQLAlchemy comes out of a pool's connection record: engines, async engines,
+`creator=` and bare pools alike, also those built at import. So one wrapper there, active from the
+first moment, decides what a connection is:
+
+* closed (the normal state): the arguments are noted and a `Null` is handed out, an object that
+  accepts everything and answers nothing. No driver is called.
+* redirected (only during `models`): a connection to the address the doctor gave, whatever the
+  project asked for. `configure()` then verifies that it is that one, or stops.
+
+`run_migrations` does nothing in this process, in either state.
+"""
+
+import argparse
+import asyncio
+import ctypes
+import errno
+import inspect
+import json
+import os
+import re
+import socket
+import sys
+import time
+import traceback
+import weakref
+from contextlib import contextmanager
+
+MOST_CONTEXTS = 200
+WRITES = re.compile(
+    r"\s*(create|alter|drop|insert|update|delete|truncate|grant|revoke|comment|merge|replace|vacuum"
+    r"|reindex|refresh|lock|do|call|copy)\b|.*(read\s+write|transaction_read_only)",
+    re.IGNORECASE,
+)
+OWN_TABLES = ("_alembic_tmp_", "_migdoctor_q_")
+DRIVERS = ("psycopg2", "psycopg", "sqlite3", "asyncpg", "aiosqlite", "pymysql", "MySQLdb", "pg8000")
+FIELDS = {
+    "host": "host", "hostname": "host", "port": "port", "user": "username", "username": "username",
+    "password": "password", "passwd": "password", "database": "database", "dbname": "database",
+    "db": "database",
+}  # fmt: skip
+
+
+class Stop(BaseException):
+    """Leaves env.py when the answer is known; not an Exception, so that env.py cannot swallow it."""
+
+
+class Failure(Exception):
+    """A failure with a kind: environment, no-models, no-context, stale, not-ours."""
+
+    def __init__(self, kind, message):
+        super().__init__(message)
+        self.kind = kind
+
+
+class State:
+    """What this process is doing now: where connections lead and what `configure()` is for."""
+
+    target = None  # (url, connect_args, read_only) while redirected
+    hook = None  # called with the EnvironmentContext after each configure()
+    in_creator = None  # the dialect whose creator= runs now
+    handed_out = False  # a Null was handed out
+    pools = weakref.WeakSet()
+
+
+# --- connections that lead nowhere ----------------------------------------------------------------
+
+
+class Null:
+    """A DBAPI connection or cursor that accepts everything and answers nothing."""
+
+    rowcount = -1
+    lastrowid = None
+    arraysize = 1
+    closed = False
+    autocommit = False
+    search_path = None
+
+    def __init__(self, dialect=None, connection=None):
+        self.description = None
+        self.notices = []
+        self._dialect = dialect
+        self.connection = connection or self
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *args, **_kw):
+        for value in args:
+            if inspect.iscoroutine(value):
+                value.close()  # a driver's own coroutine; left alone it would warn
+        return self
+
+    def cursor(self, *_args, **_kw):
+        return Null(self._dialect, self.connection)
+
+    def execute(self, statement, *_args, **_kw):
+        text = str(statement).lstrip().lower()
+        reads = re.match(r"\(|select|show|with|pragma|values|explain|table|describe", text)
+        self.description = [("x", None, None, None, None, None, None)] if reads else None
+        if re.match(r"set\s+(local\s+|session\s+)?search_path", text):
+            self.connection.search_path = str(statement).strip()
+        if getattr(self._dialect, "is_async", False):
+            _switch_once()
+        return self
+
+    executemany = execute
+
+    def fetchone(self):
+        return None
+
+    def fetchall(self):
+        return []
+
+    def fetchmany(self, _size=None):
+        return []
+
+    def __iter__(self):
+        return iter(())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        return False
+
+    def __await__(self):
+        yield from ()
+        return self
+
+
+def _switch_once():
+    """SQLAlchemy refuses an async call in which nothing was awaited (AwaitRequired)."""
+    from sqlalchemy.util import await_only
+
+    waiting = asyncio.sleep(0)
+    try:
+        await_only(waiting)
+    except Exception:
+        waiting.close()
+
+
+def guard():
+    """Wrap the one place where pools connect, and the two where migrations start."""
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.runtime.migration import MigrationContext
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+    from sqlalchemy.pool import base
+
+    real_connect = base._ConnectionRecord._ConnectionRecord__connect
+    real_configure = EnvironmentContext.configure
+
+    def connect(record, *args, **kw):
+        pool = record._ConnectionRecord__pool
+        if State.target is None:
+            _connect_to_nothing(pool, record)
+            return
+        keep = pool._invoke_creator
+        pool._invoke_creator = lambda *_record: redirected(pool._dialect)
+        try:
+            real_connect(record, *args, **kw)
+        finally:
+            pool._invoke_creator = keep
+        record.info["migdoctor"] = State.target[0]
+
+    def configure(environment, *args, **kw):
+        real_configure(environment, *args, **kw)
+        if State.hook:
+            State.hook(environment, kw)
+
+    def before(_connection, _cursor, statement, parameters, _context, many):
+        # the server refuses writes by itself (read-only start-up option); this keeps an env.py
+        # that runs CREATE SCHEMA on every command from failing because of that
+        if State.target and State.target[2] and WRITES.match(statement):
+            return "SELECT 1 WHERE 1 = 0", ([{}] if many else {})
+        return statement, parameters
+
+    base._ConnectionRecord._ConnectionRecord__connect = connect
+    EnvironmentContext.configure = configure
+    EnvironmentContext.run_migrations = lambda *_args, **_kw: None
+    MigrationContext.run_migrations = lambda *_args, **_kw: None
+    event.listen(Engine, "before_cursor_execute", before, retval=True)
+    sys.addaudithook(_refuse_in_creator)
+
+
+def _connect_to_nothing(pool, record):
+    """Give the record a Null, after learning what the project would have connected with.
+
+    The record is filled here instead of by SQLAlchemy, so that no "connect" listener runs: the
+    drivers' own need a real connection, and the dialect's first-connect stays due for a real one.
+    """
+    dialect = pool._dialect
+    State.pools.add(pool)
+    State.handed_out = True
+    null = Null(dialect)
+    _note_arguments(pool, record, dialect, null)
+    for name, value in _assumed(dialect).items():
+        if getattr(dialect, name, None) is None:
+            setattr(dialect, name, value)
+    record.starttime = time.time()
+    if hasattr(type(record), "dbapi_connection") or hasattr(record, "dbapi_connection"):
+        record.dbapi_connection = null
+        record.fresh = True
+    else:
+        record.connection = null  # SQLAlchemy 1.3
+
+
+def _assumed(dialect):
+    """What a first connection would have told a dialect; replaced when a real one is made."""
+    name = getattr(dialect, "name", "")
+    if name == "sqlite":
+        return {"server_version_info": (3, 40, 0), "default_isolation_level": "SERIALIZABLE"}
+    schema = "public" if name == "postgresql" else None
+    return {
+        "server_version_info": (16, 0),
+        "default_isolation_level": "READ COMMITTED",
+        "default_schema_name": schema,
+    }
+
+
+def _note_arguments(pool, record, dialect, null):
+    """Run the pool's own creator as far as the driver, keep what the driver would have got.
+
+    The dialect's `connect` is called last, after every do_connect listener has changed the
+    arguments. A `creator=` calls its driver itself: the drivers' entrances are closed meanwhile.
+    """
+
+    def through_dialect(*args, **kw):
+        _keep_arguments(dialect, args, kw, False)
+        return null
+
+    def through_driver(*args, **kw):
+        if "async_creator_fn" in kw:
+            from sqlalchemy.util import await_only
+
+            await_only(kw["async_creator_fn"](*args))
+        elif State.in_creator is dialect:
+            _keep_arguments(dialect, args, kw, True)
+        return null
+
+    def behind_driver(*args, **kw):
+        _keep_arguments(dialect, args, kw, True)
+        raise PermissionError("connections are closed while the doctor looks")
+
+    doors = _doors(dialect)
+    closed = []
+    dialect.connect = through_dialect
+    State.in_creator = dialect
+    try:
+        for owner, name in doors:
+            closed.append((owner, name, vars(owner)[name] if name in vars(owner) else None))
+            setattr(owner, name, through_driver if name == "connect" else behind_driver)
+        pool._invoke_creator(record)
+    except (KeyboardInterrupt, SystemExit, Exception):
+        pass  # a creator may stumble over the Null; what it asked for is known by then
+    finally:
+        State.in_creator = None
+        for owner, name, real in closed:
+            if real is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, real)
+        dialect.__dict__.pop("connect", None)
+
+
+def _doors(dialect):
+    """(owner, attribute) of the entrances of every driver that is loaded."""
+    found = [(sys.modules[name], "connect") for name in DRIVERS if name in sys.modules]
+    if "psycopg2" in sys.modules:
+        found.append((sys.modules["psycopg2"], "_connect"))  # for `from psycopg2 import connect`
+    if "psycopg" in sys.modules:
+        for owner in (sys.modules["psycopg"].Connection, sys.modules["psycopg"].AsyncConnection):
+            found += [(owner, n) for n in ("connect", "_get_connection_params") if n in vars(owner)]
+    dbapi = getattr(dialect, "dbapi", None)
+    if dbapi is not None and all(owner is not dbapi for owner, _ in found):
+        found.append((dbapi, "connect"))
+    return [(owner, name) for owner, name in found if hasattr(owner, name)]
+
+
+def _refuse_in_creator(event, args):
+    """Audit hook: a creator= that kept a driver function of its own gets no further than here."""
+    if State.in_creator is not None and event in ("sqlite3.connect", "socket.connect"):
+        if event == "sqlite3.connect":
+            _keep_arguments(State.in_creator, args[:1], {}, True)
+        raise PermissionError("connections are closed while the doctor looks")
+
+
+def _keep_arguments(dialect, args, kw, direct):
+    dialect._migdoctor_arguments = (list(args), dict(kw), direct)
+
+
+def redirected(dialect):
+    """A connection to the doctor's address, made by the project's own driver."""
+    from sqlalchemy.engine.url import make_url
+
+    url, connect_args, _read_only = State.target
+    url = make_url(url)
+    if url.get_backend_name() != dialect.name:
+        raise Failure("not-ours", "env.py asks for %s, not %s" % (dialect.name, url.drivername))
+    args, keywords = dialect.create_connect_args(url)
+    keywords = dict(keywords)
+    keywords.update(connect_args)
+    if dialect.driver == "asyncpg":
+        settings = dict(re.findall(r"-c\s*(\S+?)=(\S+)", keywords.pop("options", "")))
+        keywords["server_settings"] = dict(keywords.get("server_settings", {}), **settings)
+        if "sslmode" in keywords:
+            keywords["ssl"] = keywords.pop("sslmode")
+    elif dialect.driver == "pg8000":
+        settings = dict(re.findall(r"-c\s*(\S+?)=(\S+)", keywords.pop("options", "")))
+        keywords["startup_params"] = settings
+    return dialect.connect(*args, **keywords)
+
+
+def forget_pools():
+    """Empty the pools that hold Nulls."""
+    for pool in list(State.pools):
+        pool.dispose()
+    State.pools = weakref.WeakSet()
+
+
+@contextmanager
+def no_network():
+    """Without a network where the kernel lets us (root); yields whether it is so.
+
+    Drivers that are called directly are beyond SQLAlchemy, and libpq raises no audit event.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        isolated = libc.unshare(0x40000000) == 0  # CLONE_NEWNET, this thread only
+        try:
+            yield isolated
+        finally:
+            if isolated:
+                libc.setns(here, 0x40000000)
+    finally:
+        os.close(here)
+
+
+# --- running env.py -------------------------------------------------------------------------------
+
+
+def load(project):
+    """The project's Config and ScriptDirectory; loads no revision yet."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    options = argparse.Namespace(
+        config=[project["ini"]] if project["ini"] else None, name=project["section"],
+        x=project["x"] or None, raiseerr=True, quiet=True, verbose=False,
+        cmd=(command.current, [], ["verbose"]),
+    )  # fmt: skip
+    more = {"toml_file": project["toml"]} if project["toml"] else {}
+    config = Config(project["ini"], ini_section=project["section"], cmd_opts=options, **more)
+    location = config.get_main_option("script_location") if project["ini"] else None
+    if not location and not project["toml"]:
+        config.set_main_option("script_location", project["script_location"].replace("%", "%%"))
+    sys.argv = ["alembic", "current"]
+    return config, ScriptDirectory.from_config(config)
+
+
+def run_env(project, hook, as_sql=False):
+    """Run env.py; `hook` is called after each configure() and may raise Stop."""
+    from alembic.runtime.environment import EnvironmentContext
+
+    config, script = load(project)
+    State.hook = hook
+    environment = EnvironmentContext(
+        config, script, fn=lambda _rev, _context: [], as_sql=as_sql, destination_rev="head",
+        template_args={"config": config},
+    )  # fmt: skip
+    try:
+        with environment, app_context(project):
+            script.run_env()
+    except Stop:
+        pass
+    finally:
+        State.hook = None
+    return environment
+
+
+@contextmanager
+def app_context(project):
+    """Inside Flask's application context where env.py needs one (Flask-Migrate; incident 81)."""
+    try:
+        with open(project["env_py"], encoding="utf-8", errors="replace") as source:
+            wanted = "current_app" in source.read()
+    except (OSError, TypeError):
+        wanted = False
+    if not wanted or "flask" not in sys.modules and not _installed("flask"):
+        yield
+        return
+    from flask.cli import ScriptInfo, load_dotenv
+
+    load_dotenv()
+    path = os.environ.get("FLASK_APP")
+    try:
+        app = ScriptInfo(path).load_app() if path else ScriptInfo().load_app()
+    except BaseException as error:
+        text = "the Flask application could not be loaded (FLASK_APP=%s): %s" % (path, error)
+        raise Failure("environment", text) from error
+    with app.app_context():
+        yield
+
+
+def _installed(name):
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None
+
+
+# --- capture ---------------------------------------------------------------------------------------
+
+
+def capture(question):
+    """The options of every configure() call.
+
+    env.py is not stopped at its first configure(): tenants and multi-database templates call it
+    once each, and what lies between (begin_transaction, run_migrations) does nothing here. The
+    run ends with env.py, with the 200th context, or with an error, which no longer matters once
+    something was captured.
+    """
+    project = question["project"]
+    with no_network() as isolated:
+        contexts, error = _capture(project)
+    if isolated and error is not None and not contexts and _needs_network(error):
+        contexts, error = _capture(project)  # settings from the network; databases stay closed
+    if not contexts and error is not None and State.handed_out:
+        contexts, _ = _capture(project, as_sql=True)
+    if not contexts and error is not None:
+        raise error
+    if not contexts:
+        raise Failure("no-context", "env.py ended without calling context.configure()")
+    return {"contexts": contexts, "note": _one_line(error) if error is not None else ""}
+
+
+def _capture(project, as_sql=False):
+    contexts = []
+    State.handed_out = False
+
+    def hook(environment, given):
+        contexts.append(options_of(environment, given, as_sql))
+        if len(contexts) >= MOST_CONTEXTS:
+            raise Stop
+
+    try:
+        run_env(project, hook, as_sql)
+    except BaseException as error:
+        return contexts, error
+    return contexts, None
+
+
+def _needs_network(error):
+    """The failure is the missing network, and not that of a database driver called directly."""
+    unreachable = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
+    for link in _chain(error):
+        frames = traceback.extract_tb(link.__traceback__)
+        if any("/%s/" % driver in frame.filename for frame in frames for driver in DRIVERS):
+            return False
+    return any(
+        isinstance(link, socket.gaierror) or getattr(link, "errno", None) in unreachable
+        for link in _chain(error)
+    )
+
+
+def _chain(error):
+    seen = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return seen
+
+
+def options_of(environment, given, offline):
+    """What one configure() call said, as plain values."""
+    context = environment.get_context()
+    opts = context.opts
+    connection = None if offline else context.connection
+    url, connect_args, dropped = address(connection, given.get("url"))
+    tables = [
+        table for one in metadatas(opts.get("target_metadata")) for table in one.sorted_tables
+    ]
+    null = _dbapi_connection(connection)
+    return {
+        "url": url,
+        "connect_args": connect_args,
+        "dropped_connect_args": dropped,
+        "dialect": context.dialect.name,
+        "version_table": opts.get("version_table") or "alembic_version",
+        "version_table_schema": opts.get("version_table_schema"),
+        "has_metadata": bool(metadatas(opts.get("target_metadata"))),
+        "tables": len(tables),
+        "schemas": sorted({table.schema for table in tables if table.schema}),
+        "naming_convention": any(
+            len(one.naming_convention or {}) > 1 for one in metadatas(opts.get("target_metadata"))
+        ),
+        "include_schemas": bool(opts.get("include_schemas")),
+        "render_as_batch": bool(opts.get("render_as_batch")),
+        "compare_type": bool(opts.get("compare_type", True)),
+        "compare_server_default": bool(opts.get("compare_server_default", False)),
+        "transaction_per_migration": bool(opts.get("transaction_per_migration")),
+        "transactional_ddl": opts.get("transactional_ddl"),
+        "search_path": null.search_path if isinstance(null, Null) else None,
+        "offline": offline,
+    }
+
+
+def metadatas(target):
+    """A MetaData, a list of them, classes that hold one, or None, as a list."""
+    if target is None:
+        return []
+    entries = target if isinstance(target, (list, tuple, set)) else [target]
+    found = [e if hasattr(e, "sorted_tables") else getattr(e, "metadata", None) for e in entries]
+    return [entry for entry in found if hasattr(entry, "sorted_tables")]
+
+
+def _dbapi_connection(connection):
+    fairy = getattr(connection, "connection", None)
+    if fairy is None:
+        return None
+    raw = getattr(fairy, "dbapi_connection", None)
+    return raw if raw is not None else getattr(fairy, "connection", None)
+
+
+def address(connection, given):
+    """(URL with its password, connect_args, names of arguments that are no plain values)."""
+    from sqlalchemy.engine.url import make_url
+
+    if connection is None:
+        return (_text_of(make_url(given)) if given else None), {}, []
+    url, dialect = connection.engine.url, connection.dialect
+    args, keywords, direct = getattr(dialect, "_migdoctor_arguments", ((), {}, False))
+    if direct:
+        wanted, extra = _from_driver(dialect, args, keywords)
+        if not wanted:
+            return None, {}, sorted(keywords)
+        url = _url(url.drivername, wanted, {})
+    else:
+        base_args, base = dialect.create_connect_args(url)
+        extra = {k: v for k, v in keywords.items() if k not in base or base[k] != v}
+        wanted = {FIELDS[k]: extra.pop(k) for k in list(extra) if k in FIELDS}
+        if args and list(args) != list(base_args) and isinstance(args[0], str):
+            wanted["database"] = args[0]
+        if any(isinstance(value, (str, int)) for value in wanted.values()):
+            parts = {n: getattr(url, n) for n in set(FIELDS.values())}
+            parts.update({k: v for k, v in wanted.items() if isinstance(v, (str, int))})
+            url = _url(url.drivername, parts, url.query)
+    plain = {name: value for name, value in extra.items() if _plain(value)}
+    return _text_of(url), plain, sorted(set(extra) - set(plain))
+
+
+def _from_driver(dialect, args, keywords):
+    """(URL fields, other arguments) of a call that a creator= made to its driver."""
+    from sqlalchemy.engine.url import make_url
+
+    rest = dict(keywords)
+    wanted = {FIELDS[k]: rest.pop(k) for k in list(rest) if k in FIELDS}
+    dsn = next((str(a) for a in args if isinstance(a, (str, os.PathLike))), rest.pop("dsn", None))
+    dsn = dsn or rest.pop("conninfo", None)
+    if dialect.name == "sqlite":
+        if dsn:
+            wanted["database"] = re.sub(r"^file:([^?]*).*", r"\1", dsn)
+    elif dsn and "://" in dsn:
+        url = make_url(dsn)
+        wanted.update({n: getattr(url, n) for n in set(FIELDS.values()) if getattr(url, n)})
+        rest.update(url.query)
+    elif dsn:
+        for name, value in re.findall(r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|\S+)", dsn):
+            value = re.sub(r"\\(.)", r"\1", value[1:-1]) if value[:1] == "'" else value
+            (wanted if name in FIELDS else rest)[FIELDS.get(name, name)] = value
+    return wanted, rest
+
+
+def _url(drivername, parts, query):
+    from sqlalchemy.engine.url import URL
+
+    parts = {k: v for k, v in parts.items() if v not in (None, "")}
+    if "port" in parts:
+        parts["port"] = int(parts["port"])
+    if str(parts.get("host", "")).startswith("/"):
+        query = dict(query, host=parts.pop("host"))
+    return getattr(URL, "create", URL)(drivername, query=dict(query), **parts)
+
+
+def _text_of(url):
+    if hasattr(url, "render_as_string"):
+        return url.render_as_string(hide_password=False)
+    return str(url)
+
+
+def _plain(value):
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+# --- models ----------------------------------------------------------------------------------------
+
+
+def models(question):
+    """Compare the models with the database of the given address; see `compare`."""
+    found = []
+    wanted = question["context"]
+    passed = []
+
+    def hook(environment, _given):
+        passed.append(environment)
+        if len(passed) - 1 == wanted:
+            found.append(compare(environment, question))
+            raise Stop
+
+    with redirection(question):
+        run_env(question["project"], hook)
+    if not found:
+        raise Failure("no-context", "env.py called context.configure() %d times" % len(passed))
+    return found[0]
+
+
+@contextmanager
+def redirection(question):
+    forget_pools()
+    State.target = (question["url"], question["connect_args"], question["read_only"])
+    try:
+        yield
+    finally:
+        State.target = None
+
+
+def verify(connection, question):
+    """Stop unless this very connection was made by `redirected` and the server agrees."""
+    from sqlalchemy.engine.url import make_url
+
+    if connection is None:
+        raise Failure("not-ours", "env.py gave configure() no connection")
+    if isinstance(_dbapi_connection(connection), Null):
+        raise Failure("stale", "a connection from an earlier question is still in use")
+    if connection.info.get("migdoctor") != question["url"]:
+        raise Failure("not-ours", "env.py uses a connection that was not made here")
+    url = make_url(question["url"])
+    if connection.dialect.name == "sqlite":
+        files = [row[2] for row in _query(connection, "PRAGMA database_list") if row[1] == "main"]
+        if [os.path.realpath(f) for f in files] != [os.path.realpath(url.database or "")]:
+            raise Failure("not-ours", "the connection leads to another file")
+        return
+    name, read_only, now = _query(
+        connection,
+        "SELECT current_database(), current_setting('default_transaction_read_only'), "
+        "current_setting('transaction_read_only')",
+    )[0]
+    if name != (url.database or url.username):
+        raise Failure("not-ours", "the connection leads to another database")
+    if question["read_only"] and (read_only, now) != ("on", "on"):
+        raise Failure("not-ours", "the connection is not read-only")
+
+
+def _query(connection, sql):
+    run = getattr(connection, "exec_driver_sql", None) or connection.execute  # SQLAlchemy 1.3
+    return run(sql).fetchall()
+
+
+def compare(environment, question):
+    """Differences, the statements to the models, and the revision that records the database."""
+    from alembic.autogenerate import produce_migrations
+
+    context = environment.get_context()
+    verify(context.connection, question)
+    wanted = metadatas(context.opts.get("target_metadata"))
+    if not wanted:
+        raise Failure("no-models", "env.py gives no target_metadata")
+    metadata = wanted[0] if len(wanted) == 1 else wanted
+    leave_out_own(context.opts)
+    if context.dialect.name == "sqlite":
+        context.opts["render_as_batch"] = True  # SQLite cannot run the plain operations
+    differences = produce_migrations(context, metadata).upgrade_ops
+    drifts = [described_diff(diff) for diff in flat(differences.as_diffs())]
+    answer = {"drifts": drifts, "restore": None, "adopt": None, "why_not": []}
+    answer["indexes"] = index_statements(wanted, context.dialect)
+    if not drifts:
+        return dict(answer, restore=[], why_not="")
+    attempts = (("adopt", adopting), ("restore", restoring))  # restoring changes a SQLite clone
+    for name, make in attempts:
+        try:
+            answer[name] = make(environment, metadata, differences, question)
+        except Exception as error:
+            answer["why_not"].append("%s: %s" % (name, _one_line(error)))
+    return dict(answer, why_not="; ".join(answer["why_not"]))
+
+
+def leave_out_own(opts):
+    """Keep leftovers of batch mode and tables put aside by the doctor out of the comparison."""
+    theirs, their_names = opts.get("include_object"), opts.get("include_name")
+
+    def include_object(thing, name, kind, reflected, compare_to):
+        if kind == "table" and str(name).startswith(OWN_TABLES):
+            return False
+        return theirs is None or theirs(thing, name, kind, reflected, compare_to)
+
+    def include_name(name, kind, parents):
+        if kind == "table" and str(name).startswith(OWN_TABLES):
+            return False
+        return their_names is None or their_names(name, kind, parents)
+
+    opts["include_object"] = include_object
+    opts["include_name"] = include_name
+
+
+def flat(diffs):
+    """alembic groups the changes of one column in a list."""
+    for diff in diffs:
+        if isinstance(diff, list):
+            for inner in diff:
+                yield inner
+        else:
+            yield diff
+
+
+def described_diff(diff):
+    """[op, subject, text] of one of alembic's diff tuples; 'the models' is where it leads to."""
+    op, verb, _, kind = diff[0], *diff[0].partition("_")
+    if verb == "modify":
+        schema, table, column, _existing, old, new = diff[1:7]
+        subject = _dotted(schema, table, column)
+        said = "%s %s: the database has %s, the models %s"
+        return [op, subject, said % (kind.replace("_", " "), subject, _shown(old), _shown(new))]
+    if kind == "column":
+        subject = _dotted(diff[1], diff[2], diff[3].name)
+        what = "column %s %s" % (subject, _shown(diff[3].type))
+    elif kind == "table":
+        subject = _dotted(diff[1].schema, diff[1].name)
+        what = "table %s" % subject
+    elif kind in ("table_comment",):
+        subject = _dotted(diff[1].schema, diff[1].name)
+        what = "comment of table %s" % subject
+    else:
+        what, subject = _constraint(kind, diff[1])
+    if verb == "add":
+        return [op, subject, "the models have %s, the database does not" % what]
+    return [op, subject, "the database has %s, the models do not" % what]
+
+
+def _constraint(kind, thing):
+    """(words, subject) of an index or constraint, or of anything a plugin may add."""
+    words = {"index": "index", "fk": "foreign key"}.get(kind, "constraint")
+    table = getattr(thing, "table", None)
+    if table is None:
+        return "%s %s" % (kind.replace("_", " "), thing), str(thing)
+    owner = _dotted(table.schema, table.name)
+    columns = ", ".join(str(getattr(c, "name", c)) for c in getattr(thing, "columns", ()))
+    name = thing.name or "without name"
+    return "%s %s (%s) on %s" % (words, name, columns, owner), "%s.%s" % (owner, thing.name or "")
+
+
+def _dotted(*names):
+    return ".".join(str(name) for name in names if name)
+
+
+def _shown(value):
+    if value is None or value is False:
+        return "none" if value is None else "no"
+    if value is True:
+        return "yes"
+    text = getattr(value, "arg", value)  # a server default
+    return " ".join(str(getattr(text, "text", text)).split()) or type(value).__name__
+
+
+def index_statements(wanted, dialect):
+    """CREATE INDEX of every table of the models, by table name."""
+    from sqlalchemy.schema import CreateIndex
+
+    found = {}
+    for metadata in wanted:
+        for table in metadata.sorted_tables:
+            made = (str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes)
+            found[_dotted(table.schema, table.name)] = sorted(map(_tidy, made))
+    return found
+
+
+def _tidy(statement):
+    return statement.replace("\t", "    ").strip().rstrip(";").rstrip()
+
+
+# --- restore: from the database to the models ------------------------------------------------------
+
+
+def restoring(environment, metadata, differences, _question):
+    """[[sql, [hazards]]], by alembic's own operations."""
+    context = environment.get_context()
+    if context.dialect.name == "sqlite":
+        return _restore_on_clone(context, differences)
+    return _restore_offline(context, differences)
+
+
+def _restore_offline(context, differences):
+    """The statements of as_sql mode, operation by operation; nothing is sent to the server."""
+    from alembic.operations import Operations
+    from alembic.operations.ops import CreateTableOp
+    from alembic.runtime.migration import MigrationContext
+
+    said = []
+    opts = {"as_sql": True, "literal_binds": True}
+    offline = MigrationContext.configure(dialect=context.dialect, opts=opts)
+    offline.impl.static_output = said.append
+    operations = Operations(offline)
+    statements, created = [], set()
+    for operation in leaves(differences):
+        del said[:]
+        operations.invoke(operation)
+        owner = (getattr(operation, "schema", None), getattr(operation, "table_name", None))
+        hazards = _hazards(operation, owner in created)
+        if isinstance(operation, CreateTableOp):
+            created.add(owner)
+        statements += [[_tidy(text), hazards] for text in said if _tidy(text)]
+    return statements
+
+
+def leaves(operation):
+    """The single operations of a tree of them, in order."""
+    if hasattr(operation, "ops"):
+        for inner in operation.ops:
+            for leaf in leaves(inner):
+                yield leaf
+    else:
+        yield operation
+
+
+def _hazards(operation, new_table=False):
+    """What one operation may cost on PostgreSQL."""
+    from alembic.operations import ops
+
+    if isinstance(operation, ops.DropTableOp):
+        return ["DELETES_DATA"]
+    if new_table or isinstance(operation, ops.CreateTableOp):
+        return []
+    found = ["LOCKS_TABLE"]
+    if isinstance(operation, ops.DropColumnOp):
+        found.append("DELETES_DATA")
+    if isinstance(operation, (ops.DropIndexOp, ops.DropConstraintOp)):
+        found.append("DROPS_OBJECT")
+    if isinstance(operation, ops.AlterColumnOp) and operation.modify_type is not None:
+        found.append("REWRITES_TABLE")
+    return sorted(found)
+
+
+def _restore_on_clone(context, differences):
+    """Run the operations in batch mode on the throw-away clone and keep what was sent."""
+    from alembic.operations import Operations
+    from sqlalchemy import event
+
+    sent = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _many):
+        if re.match(r"\s*(select|pragma|savepoint|release|rollback)\b", statement, re.IGNORECASE):
+            return
+        if parameters:
+            raise Failure("restore", "a statement with parameters cannot be planned")
+        sent.append(_tidy(statement))
+
+    operations = Operations(context)
+    triggers = _triggers(context.connection)
+    statements = []
+    event.listen(context.connection, "before_cursor_execute", note)
+    try:
+        for operation in differences.ops:
+            del sent[:]
+            _run_on_clone(operations, operation)
+            hazards = _clone_hazards(operation, any("_alembic_tmp_" in text for text in sent))
+            statements += [[text, hazards] for text in _in_order(sent)]
+    finally:
+        event.remove(context.connection, "before_cursor_execute", note)
+    left = {row[0] for row in _query(context.connection, "SELECT name FROM sqlite_master")}
+    lost = [(name, sql) for name, table, sql in triggers if name not in left and table in left]
+    return statements + [[_tidy_trigger(sql), []] for _name, sql in lost]
+
+
+def _run_on_clone(operations, operation):
+    from alembic.operations.ops import ModifyTableOps
+
+    if isinstance(operation, ModifyTableOps):
+        with operations.batch_alter_table(operation.table_name, schema=operation.schema) as batch:
+            for inner in operation.ops:
+                batch.invoke(inner)
+    elif hasattr(operation, "ops"):
+        for inner in operation.ops:
+            _run_on_clone(operations, inner)
+    else:
+        operations.invoke(operation)
+
+
+def _clone_hazards(operation, rebuilds):
+    """What a block may cost on SQLite; the hazards of a rebuild belong to all its statements."""
+    found = {"REWRITES_TABLE"} if rebuilds else set()
+    for leaf in leaves(operation):
+        found |= set(_hazards(leaf)) & {"DELETES_DATA", "DROPS_OBJECT"}
+    return sorted(found)
+
+
+def _in_order(sent):
+    """alembic re-creates indexes from a set: sort the run at the end, so that plans are equal."""
+    tail = len(sent)
+    while tail and re.match(r"CREATE\s+(UNIQUE\s+)?INDEX", sent[tail - 1], re.IGNORECASE):
+        tail -= 1
+    return sent[:tail] + sorted(sent[tail:])
+
+
+def _triggers(connection):
+    return _query(
+        connection, "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
+    )
+
+
+def _tidy_trigger(sql):
+    return sql.strip()  # ends with END; inner semicolons stay
+
+
+# --- revision files that nobody has written yet ----------------------------------------------------
+
+
+def adopting(environment, metadata, differences, question):
+    """The revision that records what the database has: the way to the models, reversed."""
+    from alembic.autogenerate.api import AutogenContext
+    from alembic.autogenerate.render import _render_python_into_templatevars
+    from alembic.operations import ops
+
+    context = environment.get_context()
+    autogen = AutogenContext(context, metadata=metadata)
+    revision = ops.MigrationScript(
+        question["rev_id"],
+        ops.UpgradeOps(
+            ops=differences.reverse().ops,
+            upgrade_token=context.opts.get("upgrade_token") or "upgrades",
+        ),
+        ops.DowngradeOps(
+            ops=differences.ops,
+            downgrade_token=context.opts.get("downgrade_token") or "downgrades",
+        ),
+    )
+    more = dict(environment.context_opts.get("template_args") or {}, config=environment.config)
+    _render_python_into_templatevars(autogen, revision, more)
+    return draft(environment.script, question["rev_id"], question["message"], "head", more)
+
+
+def merge(question):
+    """The merge revision of all heads, rendered as `alembic merge` does."""
+    project = question["project"]
+    config, script = load(project)
+    more = {"config": config}
+    if str(_main_option(config, "revision_environment") or "").lower() in (
+        "true",
+        "1",
+        "yes",
+        "on",
+    ):
+        environment = run_env(project, lambda *_given: None)
+        more.update(environment.context_opts.get("template_args") or {})
+    return draft(script, question["rev_id"], question["message"], question["heads"], more)
+
+
+def _main_option(config, name):
+    read = getattr(config, "get_alembic_option", None) or config.get_main_option
+    return read(name)
+
+
+def draft(script, rev_id, message, head, template_args):
+    """Let alembic generate a revision, and catch the text where it would write the file."""
+    from mako.template import Template
+
+    made = []
+
+    def rendered(source, path, *_args, **kw):
+        made.append((str(path), Template(filename=str(source)).render_unicode(**kw)))  # noqa: S702
+        raise Stop
+
+    script._generate_template = rendered
+    script._ensure_directory = lambda _path: None
+    try:
+        script.generate_revision(rev_id, message, refresh=True, head=head, **template_args)
+    except Stop:
+        pass
+    finally:
+        del script._generate_template, script._ensure_directory
+    path, text = made[0]
+    return {"id": rev_id, "path": os.path.abspath(path), "text": text}
+
+
+# --- questions and answers -------------------------------------------------------------------------
+
+
+def described(error, env_py=None):
+    """A failure as plain values; `line` is the last line of env.py that led there."""
+    links = _chain(error)
+    line = None
+    for link in links:
+        frames = traceback.extract_tb(link.__traceback__)
+        line = line or next((f.lineno for f in reversed(frames) if f.filename == env_py), None)
+    kind = next((link.kind for link in links if isinstance(link, Failure)), "env.py")
+    incomplete = any(
+        isinstance(link, ImportError) or "greenlet library is required" in str(link)
+        for link in links
+    )
+    return {
+        "kind": "environment" if incomplete and kind == "env.py" else kind,
+        "error": type(error).__name__,
+        "message": str(error)[:2000],
+        "line": line,
+        "trace": "".join(traceback.format_exception(type(error), error, error.__traceback__))[
+            -4000:
+        ],
+    }
+
+
+def _one_line(error):
+    lines = str(error).strip().splitlines() or [""]
+    return ("%s: %s" % (type(error).__name__, lines[0])).rstrip(": ")[:400]
+
+
+def reply(question):
+    try:
+        return {"ok": QUESTIONS[question["do"]](question)}
+    except BaseException as error:
+        return {"failed": described(error, question["project"]["env_py"])}
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+
+
+QUESTIONS = {"capture": capture, "models": models, "merge": merge}
+
+
+def serve(questions_fd, answers_fd):
+    """Answer until the pipe closes; then leave without the project's exit handlers."""
+    with open(questions_fd, encoding="utf-8") as questions:
+        with open(answers_fd, "w", encoding="utf-8") as answers:
+            try:
+                guard()
+                print(json.dumps({"ok": {"python": sys.version}}), file=answers, flush=True)
+            except BaseException as error:
+                failed = dict(described(error), kind="environment")
+                print(json.dumps({"failed": failed}), file=answers, flush=True)
+                os._exit(1)
+            for line in questions:
+                print(json.dumps(reply(json.loads(line))), file=answers, flush=True)
+    os._exit(0)
+
+
+def inject(question_file, answer_file):
+    """Inside another program (`--via`): answer at its first configure(), then end the process."""
+    with open(question_file, encoding="utf-8") as source:
+        question = json.load(source)
+    guard()
+    if question["do"] == "models":
+        State.target = (question["url"], question["connect_args"], question["read_only"])
+
+    def hook(environment, given):
+        try:
+            if question["do"] == "models":
+                answer = {"ok": compare(environment, question)}
+            else:
+                answer = {"ok": {"contexts": [options_of(environment, given, False)], "note": ""}}
+        except BaseException as error:
+            answer = {"failed": described(error)}
+        with open(answer_file + ".part", "w", encoding="utf-8") as target:
+            json.dump(answer, target)
+        os.replace(answer_file + ".part", answer_file)
+        os._exit(0)  # nothing of the program runs after this: no migration, no exit handler
+
+    State.hook = hook
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [p for p in sys.path if os.path.abspath(p or ".") != here]
+    sys.path.append(os.getcwd())  # as `python -m alembic` finds modules, but after all others
+    try:
+        ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: do not outlive the doctor
+    except (OSError, AttributeError):
+        pass
+    serve(int(sys.argv[1]), int(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How a report is shown. Reporters turn values into text; none of them looks at a database."""

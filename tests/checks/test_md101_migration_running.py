@@ -1,0 +1,63 @@
+"""MD101: a session that is taken for a migration is shown with all that is known about it."""
+
+from tests.facts import healthy
+
+from migdoctor.checks.md101_migration_running import CHECK
+from migdoctor.facts import Activity, Session
+from migdoctor.model import NeedsHuman, Observation, Severity
+
+
+def session(pid: int, migrating: str | None, **more: object) -> Session:
+    known = {
+        "application": "",
+        "user": "app",
+        "client": "10.0.0.7",
+        "state": "idle in transaction",
+        "query": "ALTER TABLE users ADD COLUMN nickname VARCHAR(40)",
+        "seconds": 41.6,
+    }
+    return Session(pid=pid, migrating=migrating, **(known | more))
+
+
+def busy(*sessions: Session, **changes: object) -> Observation:
+    return healthy(activity=Activity(sessions=sessions), **changes)
+
+
+def test_silent_when_nobody_is_there():
+    assert not list(CHECK.find(busy()))
+
+
+def test_silent_when_others_only_work():
+    assert not list(CHECK.find(busy(session(7, None), session(8, None, blocked_by=(7,)))))
+
+
+def test_shows_who_since_when_and_what():
+    seen = busy(session(7, None), session(4711, "it changed alembic_version", holds=("users",)))
+    (finding,) = CHECK.find(seen)
+    assert CHECK.severity is Severity.WARNING
+    (evidence,) = finding.evidence
+    assert evidence.title == "pid 4711"
+    assert evidence.text.splitlines() == [
+        "taken for a migration: it changed alembic_version",
+        "who: user app, from 10.0.0.7",
+        "state: idle in transaction",
+        "open for: 42 s",
+        "holds: users",
+        "last statement: ALTER TABLE users ADD COLUMN nickname VARCHAR(40)",
+    ]
+    assert isinstance(CHECK.remedy(finding, seen), NeedsHuman)
+
+
+def test_unknown_things_are_left_out():
+    bare = {"user": "", "client": "", "state": "", "query": "", "seconds": None}
+    (finding,) = CHECK.find(busy(session(9, "its command line is alembic", **bare)))
+    assert finding.evidence[0].text == "taken for a migration: its command line is alembic"
+
+
+def test_two_racing_migrations_are_one_finding_with_both():
+    seen = busy(
+        session(1, "alembic"), session(2, "alembic", blocked_by=(1, 3)), dialect="postgresql"
+    )
+    (finding,) = CHECK.find(seen)
+    assert [e.title for e in finding.evidence] == ["pid 1", "pid 2", "to ask again"]
+    assert "waits for pid 1, 3" in finding.evidence[1].text

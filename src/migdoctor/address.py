@@ -49,6 +49,11 @@ class Address:
         """The URL with password and secret-looking query values as ***."""
         return self.url if self.path else mask_url(self.url)
 
+    @property
+    def host(self) -> str:
+        """The server's host name or socket folder, "" for a SQLite file."""
+        return "" if self.path else _place(self)[0]
+
     def same_as(self, other: "Address") -> bool:
         """Whether both lead to one database: same resolved file, or host, port and name."""
         if self.path and other.path:

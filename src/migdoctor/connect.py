@@ -248,7 +248,8 @@ def _greet(session: Session) -> Session:
     own = {} if session.writing or session._around else _OURS
     set_ours = [f", pg_catalog.set_config('{k}', '{v}', false)" for k, v in own.items()]
     try:
-        ((path, version, read_only, *_),) = session.query(_GREETING.format(settings="".join(set_ours)))
+        greeting = _GREETING.format(settings="".join(set_ours))
+        ((path, version, read_only, *_),) = session.query(greeting)
     except DoctorError as error:
         session.close()
         raise CannotConnect(

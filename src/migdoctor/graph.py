@@ -190,7 +190,10 @@ class History:
     def missing_dependencies(self) -> tuple[tuple[Revision, str], ...]:
         """(revision, its depends_on that is neither an id nor a branch label)."""
         return tuple(
-            (r, d) for r in self.by_id.values() for d in r.depends_on if self.dependency(d) is None
+            (r, d)
+            for r in self.by_id.values()
+            for d in r.depends_on
+            if self.dependency(d) is None and d not in self.unread
         )
 
     @cached_property

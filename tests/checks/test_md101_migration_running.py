@@ -39,7 +39,7 @@ def test_shows_who_since_when_and_what():
     assert evidence.title == "pid 4711"
     assert evidence.text.splitlines() == [
         "taken for a migration: it changed alembic_version",
-        "who: user app, from 10.0.0.7",
+        "who: user app, client 10.0.0.7",
         "state: idle in transaction",
         "open for: 42 s",
         "holds: users",

@@ -25,7 +25,7 @@ ADVICE = (
         "Set the variables that the deploy sets (never invented ones), then run again.",
     ),
 )
-OTHERWISE = "Read its last lines below, mend env.py or what it needs, then run again."
+OTHERWISE = "Read its last lines, mend env.py or what it needs, then run again."
 ENV_LINE = re.compile(r'File "([^"]*env\.py)", line (\d+)')
 
 

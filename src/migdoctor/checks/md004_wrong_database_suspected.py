@@ -27,7 +27,7 @@ def find(seen: Observation) -> Iterator[Finding]:
         subject="target",
         message="this database is empty, and the project also names another one: an upgrade "
         "here would build a second copy of the schema beside the real one",
-        help="Compare the addresses below; to look at the other one pass it with --url.",
+        help="Compare the addresses; to look at the other one pass it with --url.",
         certainty="likely",
         evidence=(
             Evidence(title="other addresses", text="\n".join(f"{w}: {u}" for w, u in others)),

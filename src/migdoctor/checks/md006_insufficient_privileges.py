@@ -19,7 +19,7 @@ def find(seen: Observation) -> Iterator[Finding]:
         subject=f"role {identity.role}",
         message=f"role {identity.role} lacks {many} right{'s' * (many > 1)} that a migration "
         "needs; an upgrade stops with 'permission denied' or 'must be owner'",
-        help="Connect as the role that owns the tables, or give a DBA the statements below.",
+        help="Connect as the role that owns the tables, or give a DBA these statements.",
         evidence=tuple(evidence),
     )
 

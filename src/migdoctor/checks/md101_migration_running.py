@@ -19,7 +19,7 @@ def described(session: Session) -> str:
         for part in (
             session.application,
             session.user and f"user {session.user}",
-            session.client and f"from {session.client}",
+            session.client and f"client {session.client}",
         )
         if part
     )

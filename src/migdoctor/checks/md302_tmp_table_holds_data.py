@@ -90,7 +90,8 @@ def _only_copy(tmp: TmpTable) -> Finding:
         "itself is gone, and to drop the tmp table is to lose them all",
         help=f"Stop the application first: one that makes missing tables would make {tmp.original} "
         "anew, empty. Triggers of the table, and indexes that the models do not have, went with "
-        "it and are written nowhere: re-create them by hand.",
+        "it and are written nowhere: re-create them by hand."
+        + (f" Every batch on it fails while {views} names it: drop it before." if views else ""),
         evidence=(
             _counts(tmp),
             Evidence(title=f"indexes and triggers of {tmp.original}", text=_lost(tmp)),

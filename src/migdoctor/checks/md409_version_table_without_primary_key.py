@@ -55,10 +55,14 @@ def remedy(finding: Finding, seen: Observation) -> Cure:
 
 
 def _constraint(table: VersionTable) -> Sql:
+    """A primary key makes its column NOT NULL, which stays when the key goes; undone as well."""
     alter, key = f"ALTER TABLE {quoted(table.schema, table.name)}", quoted(f"{table.name}_pkc")
+    undo = [f"{alter} DROP CONSTRAINT {key}"]
+    if table.ddl is not None and "NOT NULL" not in table.ddl.upper():
+        undo.append(f"{alter} ALTER COLUMN version_num DROP NOT NULL")
     return Sql(
         run=f"{alter} ADD CONSTRAINT {key} PRIMARY KEY (version_num)",
-        undo=(f"{alter} DROP CONSTRAINT {key}",),
+        undo=tuple(undo),
         touches=rows.touches(table),
     )
 

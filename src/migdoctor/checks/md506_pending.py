@@ -14,7 +14,7 @@ def pending(seen: Observation) -> tuple[str, ...]:
     tables but without rows has an unknown one (MD401, MD407).
     """
     rows = seen.rows
-    if any(row is None or row not in seen.history.by_id for row in rows):
+    if any(row not in seen.history.by_id for row in rows):
         return ()
     leftovers = seen.quarantined or (seen.dialect == "sqlite" and seen.tmp_tables)
     if not rows and (seen.schema.tables or seen.schema.unreadable or leftovers):

@@ -1,5 +1,6 @@
 """observe: look at everything once, record what could not be seen, touch nothing."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -116,7 +117,8 @@ def _merge_draft(target: Target, seen: Observation) -> Draft:
         raise NotApplicable("merge_draft", "--quick runs none of the project's code")
     if len(heads) < 2 or not seen.history.trustworthy:
         raise NotApplicable("merge_draft", "there is nothing to merge")
-    return target.agent.merge(heads)
+    rev_id = hashlib.sha256(" ".join(sorted(heads)).encode()).hexdigest()[:12]
+    return target.agent.merge(heads, rev_id, f"merge {' and '.join(heads)}")
 
 
 def _blind(look: Looking, error: CannotConnect) -> Observation:
@@ -142,25 +144,25 @@ def _database(
         look.missing |= {n: NotObserved(n, blind.why) for n in ("tmp_tables", "quarantined")}
     else:
         look.facts["quarantined"] = put_aside
-        look.at("tmp_tables", lambda: _tmp_tables(target, tmp, session.dialect, passing))
+        look.at("tmp_tables", lambda: _tmp_tables(target, tmp, session, passing))
     look.at("identity", lambda: identity.read(session, look.observation().version_table))
     look.at("models", lambda: _models(target, look.observation(), session, passing))
     look.at("sightings", lambda: _sightings(target, look.observation()))
 
 
 def _tmp_tables(
-    target: Target, tmp: tuple[TmpTable, ...], dialect: str, passing: bool
+    target: Target, tmp: tuple[TmpTable, ...], session: Session, passing: bool
 ) -> tuple[TmpTable, ...]:
-    """Leftovers, each rescued-to-be table with the indexes that the models know for it."""
-    if dialect != "sqlite":
+    """Leftovers; a table that must be rescued comes with the indexes that the models know."""
+    if session.dialect != "sqlite":
         raise NotApplicable("tmp_tables", "batch mode leaves tmp tables on SQLite only")
     if not passing or target.quick or not target.has_metadata:
         return tmp
     try:
         return tuple(
             t
-            if t.original_rows is not None or t.lost
-            else replace(t, lost=target.agent.indexes(t.original), lost_from="models")
+            if t.original_rows is not None or not t.rows
+            else replace(t, lost=models.indexes_for(target, session, t), lost_from="models")
             for t in tmp
         )
     except DoctorError:  # models that cannot be loaded must not hide the leftover itself

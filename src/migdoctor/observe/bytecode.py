@@ -9,7 +9,6 @@ from types import CodeType
 from typing import Any
 
 from migdoctor.graph import Bytecode, Revision
-from migdoctor.observe.revision_file import FIELDS
 
 _DOCUMENT = re.compile(rb"Revision ID: ([\w.]+)[ \t]*\r?\n(?:Revises:[ \t]*([\w., \t]*)\r?\n)?")
 
@@ -64,8 +63,9 @@ def _constants(data: bytes) -> dict[str, Any]:
     values: dict[str, Any] = {}
     constant: list[Any] = []
     for step in dis.get_instructions(code):
-        if step.opname == "STORE_NAME" and step.argval in (*FIELDS, "__doc__"):
+        if step.opname == "STORE_NAME" and constant:
+            values[step.argval] = constant[0]
+        elif step.opname == "STORE_NAME":
             values.pop(step.argval, None)
-            values.update({step.argval: c for c in constant})
         constant = [step.argval] if step.opname in ("LOAD_CONST", "RETURN_CONST") else []
     return values

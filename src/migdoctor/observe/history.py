@@ -72,13 +72,13 @@ class _Reader:
             return []
         real, below, names = os.path.realpath(folder), [], []
         for entry in entries:
-            if entry.is_dir():
+            if _is_folder(entry):
                 below += [] if entry.is_symlink() else [entry.path]
                 continue
             names.append(entry.name)
             if entry.is_symlink():  # counts under the name of what it leads to, as in alembic
                 target = os.path.realpath(entry.path)
-                if _SOURCE.match(os.path.basename(target)):
+                if _SOURCE.match(target.rpartition("/")[2]):
                     self._source(target, target, shown=entry.path)
             elif _SOURCE.match(entry.name):
                 self._source(entry.path, f"{real}/{entry.name}", shown=entry.path)
@@ -114,7 +114,8 @@ class _Reader:
         """Source name -> name of its .pyc in `__pycache__`, of our own Python if there is one."""
         if folder not in self.caches:
             try:
-                names = sorted(os.listdir(f"{folder}/__pycache__"))
+                with os.scandir(f"{folder}/__pycache__") as found:
+                    names = sorted(entry.name for entry in found)
             except OSError:
                 names = []
             ours = f".{sys.implementation.cache_tag}.pyc"
@@ -157,6 +158,13 @@ class _Reader:
 
 
 _Cache = dict[str, str]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
 
 
 def _source_of(name: str) -> str:

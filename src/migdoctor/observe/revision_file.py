@@ -199,7 +199,7 @@ def _slow(data: bytes, path: Path) -> Outcome:
             text = f"it has no `{field}`, so alembic cannot load it"
             return None, module.trouble(path, "missing", None, text)
     for field in (f for f in FIELDS if f in module.nodes):
-        if not _fits(field, module.known.get(field)):
+        if field in module.known and not _fits(field, module.known[field]):
             return None, module.trouble(path, "missing", field, "which is no text")
     computed = [f for f in FIELDS if f in module.nodes and f not in module.known]
     broken = module.trouble(path, "dynamic", computed[0], "which is computed") if computed else None
@@ -211,12 +211,12 @@ def _slow(data: bytes, path: Path) -> Outcome:
 
 
 def _fits(field: str, value: Any) -> bool:
-    """The value is of a type that alembic can use; an unknown one may be."""
+    """The value is of a type that alembic can use."""
     try:
         _texts(value)
     except TypeError:
         return False
-    return field != "revision" or value is None or isinstance(value, str)
+    return field != "revision" or isinstance(value, str)
 
 
 class _Unknown(Exception):
@@ -265,9 +265,9 @@ class _Module:
             case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
                 return tuple(self.fold(part) for part in parts)
             case ast.BinOp(left=left, op=ast.Add(), right=right):
-                first, second = self.fold(left), self.fold(right)
-                if isinstance(first, str | tuple) and type(first) is type(second):
-                    return first + second
+                both: list[Any] = [self.fold(left), self.fold(right)]
+                if all(isinstance(b, str) for b in both) or all(isinstance(b, tuple) for b in both):
+                    return both[0] + both[1]
             case ast.JoinedStr(values=parts):
                 return "".join(str(self.fold(part)) for part in parts)
             case ast.FormattedValue(value=value, conversion=-1, format_spec=None):

@@ -16,6 +16,8 @@ first moment, decides what a connection is:
 `run_migrations` does nothing in this process, in either state.
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import ctypes
@@ -30,12 +32,13 @@ import time
 import traceback
 import weakref
 from contextlib import contextmanager
+from typing import Any, Iterator
 
 MOST_CONTEXTS = 200
 WRITES = re.compile(
     r"\s*(create|alter|drop|insert|update|delete|truncate|grant|revoke|comment|merge|replace|vacuum"
-    r"|reindex|refresh|lock|do|call|copy)\b|.*(read\s+write|transaction_read_only)",
-    re.IGNORECASE,
+    r"|reindex|refresh|lock|do|call|copy|set\b.*(read\s+write|read_only))\b|.*set_config\(.*read_only",
+    re.IGNORECASE | re.DOTALL,
 )
 OWN_TABLES = ("_alembic_tmp_", "_migdoctor_q_")
 DRIVERS = ("psycopg2", "psycopg", "sqlite3", "asyncpg", "aiosqlite", "pymysql", "MySQLdb", "pg8000")
@@ -53,7 +56,7 @@ class Stop(BaseException):
 class Failure(Exception):
     """A failure with a kind: environment, no-models, no-context, stale, not-ours."""
 
-    def __init__(self, kind, message):
+    def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
@@ -81,27 +84,27 @@ class Null:
     autocommit = False
     search_path = None
 
-    def __init__(self, dialect=None, connection=None):
+    def __init__(self, dialect: Any = None, connection: Any = None) -> None:
         self.description = None
         self.notices = []
         self._dialect = dialect
         self.connection = connection or self
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return self
 
-    def __call__(self, *args, **_kw):
+    def __call__(self, *args: Any, **_kw: Any) -> Null:
         for value in args:
             if inspect.iscoroutine(value):
                 value.close()  # a driver's own coroutine; left alone it would warn
         return self
 
-    def cursor(self, *_args, **_kw):
+    def cursor(self, *_args: Any, **_kw: Any) -> Null:
         return Null(self._dialect, self.connection)
 
-    def execute(self, statement, *_args, **_kw):
+    def execute(self, statement: str, *_args: Any, **_kw: Any) -> Null:
         text = str(statement).lstrip().lower()
         reads = re.match(r"\(|select|show|with|pragma|values|explain|table|describe", text)
         self.description = [("x", None, None, None, None, None, None)] if reads else None
@@ -113,30 +116,30 @@ class Null:
 
     executemany = execute
 
-    def fetchone(self):
+    def fetchone(self) -> None:
         return None
 
-    def fetchall(self):
+    def fetchall(self) -> list[Any]:
         return []
 
-    def fetchmany(self, _size=None):
+    def fetchmany(self, _size: Any = None) -> list[Any]:
         return []
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return iter(())
 
-    def __enter__(self):
+    def __enter__(self) -> Null:
         return self
 
-    def __exit__(self, *_error):
+    def __exit__(self, *_error: Any) -> bool:
         return False
 
-    def __await__(self):
+    def __await__(self) -> Iterator[Any]:
         yield from ()
         return self
 
 
-def _switch_once():
+def _switch_once() -> None:
     """SQLAlchemy refuses an async call in which nothing was awaited (AwaitRequired)."""
     from sqlalchemy.util import await_only
 
@@ -147,7 +150,7 @@ def _switch_once():
         waiting.close()
 
 
-def guard():
+def guard() -> None:
     """Wrap the one place where pools connect, and the two where migrations start."""
     from alembic.runtime.environment import EnvironmentContext
     from alembic.runtime.migration import MigrationContext
@@ -158,7 +161,7 @@ def guard():
     real_connect = base._ConnectionRecord._ConnectionRecord__connect
     real_configure = EnvironmentContext.configure
 
-    def connect(record, *args, **kw):
+    def connect(record: Any, *args: Any, **kw: Any) -> None:
         pool = record._ConnectionRecord__pool
         if State.target is None:
             _connect_to_nothing(pool, record)
@@ -171,12 +174,14 @@ def guard():
             pool._invoke_creator = keep
         record.info["migdoctor"] = State.target[0]
 
-    def configure(environment, *args, **kw):
+    def configure(environment: Any, *args: Any, **kw: Any) -> None:
         real_configure(environment, *args, **kw)
         if State.hook:
             State.hook(environment, kw)
 
-    def before(_connection, _cursor, statement, parameters, _context, many):
+    def before(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
+    ) -> tuple[str, Any]:
         # the server refuses writes by itself (read-only start-up option); this keeps an env.py
         # that runs CREATE SCHEMA on every command from failing because of that
         if State.target and State.target[2] and WRITES.match(statement):
@@ -191,7 +196,7 @@ def guard():
     sys.addaudithook(_refuse_in_creator)
 
 
-def _connect_to_nothing(pool, record):
+def _connect_to_nothing(pool: Any, record: Any) -> None:
     """Give the record a Null, after learning what the project would have connected with.
 
     The record is filled here instead of by SQLAlchemy, so that no "connect" listener runs: the
@@ -213,7 +218,7 @@ def _connect_to_nothing(pool, record):
         record.connection = null  # SQLAlchemy 1.3
 
 
-def _assumed(dialect):
+def _assumed(dialect: Any) -> dict[str, Any]:
     """What a first connection would have told a dialect; replaced when a real one is made."""
     name = getattr(dialect, "name", "")
     if name == "sqlite":
@@ -226,18 +231,18 @@ def _assumed(dialect):
     }
 
 
-def _note_arguments(pool, record, dialect, null):
+def _note_arguments(pool: Any, record: Any, dialect: Any, null: Any) -> None:
     """Run the pool's own creator as far as the driver, keep what the driver would have got.
 
     The dialect's `connect` is called last, after every do_connect listener has changed the
     arguments. A `creator=` calls its driver itself: the drivers' entrances are closed meanwhile.
     """
 
-    def through_dialect(*args, **kw):
+    def through_dialect(*args: Any, **kw: Any) -> Any:
         _keep_arguments(dialect, args, kw, False)
         return null
 
-    def through_driver(*args, **kw):
+    def through_driver(*args: Any, **kw: Any) -> Any:
         if "async_creator_fn" in kw:
             from sqlalchemy.util import await_only
 
@@ -246,7 +251,7 @@ def _note_arguments(pool, record, dialect, null):
             _keep_arguments(dialect, args, kw, True)
         return null
 
-    def behind_driver(*args, **kw):
+    def behind_driver(*args: Any, **kw: Any) -> None:
         _keep_arguments(dialect, args, kw, True)
         raise PermissionError("connections are closed while the doctor looks")
 
@@ -271,7 +276,7 @@ def _note_arguments(pool, record, dialect, null):
         dialect.__dict__.pop("connect", None)
 
 
-def _doors(dialect):
+def _doors(dialect: Any) -> list[tuple[Any, str]]:
     """(owner, attribute) of the entrances of every driver that is loaded."""
     found = [(sys.modules[name], "connect") for name in DRIVERS if name in sys.modules]
     if "psycopg2" in sys.modules:
@@ -285,7 +290,7 @@ def _doors(dialect):
     return [(owner, name) for owner, name in found if hasattr(owner, name)]
 
 
-def _refuse_in_creator(event, args):
+def _refuse_in_creator(event: str, args: Any) -> None:
     """Audit hook: a creator= that kept a driver function of its own gets no further than here."""
     if State.in_creator is not None and event in ("sqlite3.connect", "socket.connect"):
         if event == "sqlite3.connect":
@@ -293,11 +298,11 @@ def _refuse_in_creator(event, args):
         raise PermissionError("connections are closed while the doctor looks")
 
 
-def _keep_arguments(dialect, args, kw, direct):
+def _keep_arguments(dialect: Any, args: Any, kw: Any, direct: bool) -> None:
     dialect._migdoctor_arguments = (list(args), dict(kw), direct)
 
 
-def redirected(dialect):
+def redirected(dialect: Any) -> Any:
     """A connection to the doctor's address, made by the project's own driver."""
     from sqlalchemy.engine.url import make_url
 
@@ -319,7 +324,7 @@ def redirected(dialect):
     return dialect.connect(*args, **keywords)
 
 
-def forget_pools():
+def forget_pools() -> None:
     """Empty the pools that hold Nulls."""
     for pool in list(State.pools):
         pool.dispose()
@@ -327,7 +332,7 @@ def forget_pools():
 
 
 @contextmanager
-def no_network():
+def no_network() -> Iterator[Any]:
     """Without a network where the kernel lets us (root); yields whether it is so.
 
     Drivers that are called directly are beyond SQLAlchemy, and libpq raises no audit event.
@@ -352,7 +357,7 @@ def no_network():
 # --- running env.py -------------------------------------------------------------------------------
 
 
-def load(project):
+def load(project: dict[str, Any]) -> Any:
     """The project's Config and ScriptDirectory; loads no revision yet."""
     from alembic import command
     from alembic.config import Config
@@ -372,7 +377,7 @@ def load(project):
     return config, ScriptDirectory.from_config(config)
 
 
-def run_env(project, hook, as_sql=False):
+def run_env(project: dict[str, Any], hook: Any, as_sql: bool = False) -> Any:
     """Run env.py; `hook` is called after each configure() and may raise Stop."""
     from alembic.runtime.environment import EnvironmentContext
 
@@ -393,7 +398,7 @@ def run_env(project, hook, as_sql=False):
 
 
 @contextmanager
-def app_context(project):
+def app_context(project: dict[str, Any]) -> Iterator[Any]:
     """Inside Flask's application context where env.py needs one (Flask-Migrate; incident 81)."""
     try:
         with open(project["env_py"], encoding="utf-8", errors="replace") as source:
@@ -416,7 +421,7 @@ def app_context(project):
         yield
 
 
-def _installed(name):
+def _installed(name: str) -> bool:
     import importlib.util
 
     return importlib.util.find_spec(name) is not None
@@ -425,7 +430,7 @@ def _installed(name):
 # --- capture ---------------------------------------------------------------------------------------
 
 
-def capture(question):
+def capture(question: dict[str, Any]) -> dict[str, Any]:
     """The options of every configure() call.
 
     env.py is not stopped at its first configure(): tenants and multi-database templates call it
@@ -447,11 +452,13 @@ def capture(question):
     return {"contexts": contexts, "note": _one_line(error) if error is not None else ""}
 
 
-def _capture(project, as_sql=False):
+def _capture(
+    project: dict[str, Any], as_sql: bool = False
+) -> tuple[list[Any], BaseException | None]:
     contexts = []
     State.handed_out = False
 
-    def hook(environment, given):
+    def hook(environment: Any, given: Any) -> None:
         contexts.append(options_of(environment, given, as_sql))
         if len(contexts) >= MOST_CONTEXTS:
             raise Stop
@@ -463,7 +470,7 @@ def _capture(project, as_sql=False):
     return contexts, None
 
 
-def _needs_network(error):
+def _needs_network(error: BaseException) -> bool:
     """The failure is the missing network, and not that of a database driver called directly."""
     unreachable = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
     for link in _chain(error):
@@ -476,7 +483,7 @@ def _needs_network(error):
     )
 
 
-def _chain(error):
+def _chain(error: BaseException) -> list[BaseException]:
     seen = []
     while error is not None and error not in seen:
         seen.append(error)
@@ -484,7 +491,7 @@ def _chain(error):
     return seen
 
 
-def options_of(environment, given, offline):
+def options_of(environment: Any, given: Any, offline: bool) -> dict[str, Any]:
     """What one configure() call said, as plain values."""
     context = environment.get_context()
     opts = context.opts
@@ -518,7 +525,7 @@ def options_of(environment, given, offline):
     }
 
 
-def metadatas(target):
+def metadatas(target: Any) -> list[Any]:
     """A MetaData, a list of them, classes that hold one, or None, as a list."""
     if target is None:
         return []
@@ -527,7 +534,7 @@ def metadatas(target):
     return [entry for entry in found if hasattr(entry, "sorted_tables")]
 
 
-def _dbapi_connection(connection):
+def _dbapi_connection(connection: Any) -> Any:
     fairy = getattr(connection, "connection", None)
     if fairy is None:
         return None
@@ -535,7 +542,7 @@ def _dbapi_connection(connection):
     return raw if raw is not None else getattr(fairy, "connection", None)
 
 
-def address(connection, given):
+def address(connection: Any, given: Any) -> tuple[str | None, dict[str, Any], list[str]]:
     """(URL with its password, connect_args, names of arguments that are no plain values)."""
     from sqlalchemy.engine.url import make_url
 
@@ -562,7 +569,7 @@ def address(connection, given):
     return _text_of(url), plain, sorted(set(extra) - set(plain))
 
 
-def _from_driver(dialect, args, keywords):
+def _from_driver(dialect: Any, args: Any, keywords: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """(URL fields, other arguments) of a call that a creator= made to its driver."""
     from sqlalchemy.engine.url import make_url
 
@@ -584,7 +591,7 @@ def _from_driver(dialect, args, keywords):
     return wanted, rest
 
 
-def _url(drivername, parts, query):
+def _url(drivername: Any, parts: Any, query: Any) -> Any:
     from sqlalchemy.engine.url import URL
 
     parts = {k: v for k, v in parts.items() if v not in (None, "")}
@@ -595,13 +602,13 @@ def _url(drivername, parts, query):
     return getattr(URL, "create", URL)(drivername, query=dict(query), **parts)
 
 
-def _text_of(url):
+def _text_of(url: Any) -> str:
     if hasattr(url, "render_as_string"):
         return url.render_as_string(hide_password=False)
     return str(url)
 
 
-def _plain(value):
+def _plain(value: Any) -> bool:
     try:
         json.dumps(value)
     except (TypeError, ValueError):
@@ -612,13 +619,13 @@ def _plain(value):
 # --- models ----------------------------------------------------------------------------------------
 
 
-def models(question):
+def models(question: dict[str, Any]) -> dict[str, Any]:
     """Compare the models with the database of the given address; see `compare`."""
     found = []
     wanted = question["context"]
     passed = []
 
-    def hook(environment, _given):
+    def hook(environment: Any, _given: Any) -> None:
         passed.append(environment)
         if len(passed) - 1 == wanted:
             found.append(compare(environment, question))
@@ -632,7 +639,7 @@ def models(question):
 
 
 @contextmanager
-def redirection(question):
+def redirection(question: dict[str, Any]) -> Iterator[Any]:
     forget_pools()
     State.target = (question["url"], question["connect_args"], question["read_only"])
     try:
@@ -641,7 +648,7 @@ def redirection(question):
         State.target = None
 
 
-def verify(connection, question):
+def verify(connection: Any, question: dict[str, Any]) -> None:
     """Stop unless this very connection was made by `redirected` and the server agrees."""
     from sqlalchemy.engine.url import make_url
 
@@ -668,12 +675,12 @@ def verify(connection, question):
         raise Failure("not-ours", "the connection is not read-only")
 
 
-def _query(connection, sql):
+def _query(connection: Any, sql: str) -> list[Any]:
     run = getattr(connection, "exec_driver_sql", None) or connection.execute  # SQLAlchemy 1.3
     return run(sql).fetchall()
 
 
-def compare(environment, question):
+def compare(environment: Any, question: dict[str, Any]) -> dict[str, Any]:
     """Differences, the statements to the models, and the revision that records the database."""
     from alembic.autogenerate import produce_migrations
 
@@ -701,16 +708,16 @@ def compare(environment, question):
     return dict(answer, why_not="; ".join(answer["why_not"]))
 
 
-def leave_out_own(opts):
+def leave_out_own(opts: Any) -> None:
     """Keep leftovers of batch mode and tables put aside by the doctor out of the comparison."""
     theirs, their_names = opts.get("include_object"), opts.get("include_name")
 
-    def include_object(thing, name, kind, reflected, compare_to):
+    def include_object(thing: Any, name: str, kind: str, reflected: Any, compare_to: Any) -> bool:
         if kind == "table" and str(name).startswith(OWN_TABLES):
             return False
         return theirs is None or theirs(thing, name, kind, reflected, compare_to)
 
-    def include_name(name, kind, parents):
+    def include_name(name: str, kind: str, parents: Any) -> bool:
         if kind == "table" and str(name).startswith(OWN_TABLES):
             return False
         return their_names is None or their_names(name, kind, parents)
@@ -719,7 +726,7 @@ def leave_out_own(opts):
     opts["include_name"] = include_name
 
 
-def flat(diffs):
+def flat(diffs: Any) -> Iterator[Any]:
     """alembic groups the changes of one column in a list."""
     for diff in diffs:
         if isinstance(diff, list):
@@ -729,7 +736,7 @@ def flat(diffs):
             yield diff
 
 
-def described_diff(diff):
+def described_diff(diff: Any) -> list[str]:
     """[op, subject, text] of one of alembic's diff tuples; 'the models' is where it leads to."""
     op, verb, _, kind = diff[0], *diff[0].partition("_")
     if verb == "modify":
@@ -753,7 +760,7 @@ def described_diff(diff):
     return [op, subject, "the database has %s, the models do not" % what]
 
 
-def _constraint(kind, thing):
+def _constraint(kind: str, thing: Any) -> tuple[str, str]:
     """(words, subject) of an index or constraint, or of anything a plugin may add."""
     words = {"index": "index", "fk": "foreign key"}.get(kind, "constraint")
     table = getattr(thing, "table", None)
@@ -762,14 +769,14 @@ def _constraint(kind, thing):
     owner = _dotted(table.schema, table.name)
     columns = ", ".join(str(getattr(c, "name", c)) for c in getattr(thing, "columns", ()))
     name = thing.name or "without name"
-    return "%s %s (%s) on %s" % (words, name, columns, owner), "%s.%s" % (owner, thing.name or "")
+    return "%s %s (%s) on %s" % (words, name, columns, owner), _dotted(owner, thing.name)
 
 
-def _dotted(*names):
+def _dotted(*names: Any) -> str:
     return ".".join(str(name) for name in names if name)
 
 
-def _shown(value):
+def _shown(value: Any) -> str:
     if value is None or value is False:
         return "none" if value is None else "no"
     if value is True:
@@ -778,7 +785,7 @@ def _shown(value):
     return " ".join(str(getattr(text, "text", text)).split()) or type(value).__name__
 
 
-def index_statements(wanted, dialect):
+def index_statements(wanted: Any, dialect: Any) -> dict[str, list[str]]:
     """CREATE INDEX of every table of the models, by table name."""
     from sqlalchemy.schema import CreateIndex
 
@@ -790,14 +797,14 @@ def index_statements(wanted, dialect):
     return found
 
 
-def _tidy(statement):
+def _tidy(statement: str) -> str:
     return statement.replace("\t", "    ").strip().rstrip(";").rstrip()
 
 
 # --- restore: from the database to the models ------------------------------------------------------
 
 
-def restoring(environment, metadata, differences, _question):
+def restoring(environment: Any, metadata: Any, differences: Any, _question: Any) -> list[Any]:
     """[[sql, [hazards]]], by alembic's own operations."""
     context = environment.get_context()
     if context.dialect.name == "sqlite":
@@ -805,7 +812,7 @@ def restoring(environment, metadata, differences, _question):
     return _restore_offline(context, differences)
 
 
-def _restore_offline(context, differences):
+def _restore_offline(context: Any, differences: Any) -> list[Any]:
     """The statements of as_sql mode, operation by operation; nothing is sent to the server."""
     from alembic.operations import Operations
     from alembic.operations.ops import CreateTableOp
@@ -828,7 +835,7 @@ def _restore_offline(context, differences):
     return statements
 
 
-def leaves(operation):
+def leaves(operation: Any) -> Iterator[Any]:
     """The single operations of a tree of them, in order."""
     if hasattr(operation, "ops"):
         for inner in operation.ops:
@@ -838,7 +845,7 @@ def leaves(operation):
         yield operation
 
 
-def _hazards(operation, new_table=False):
+def _hazards(operation: Any, new_table: bool = False) -> list[str]:
     """What one operation may cost on PostgreSQL."""
     from alembic.operations import ops
 
@@ -856,14 +863,16 @@ def _hazards(operation, new_table=False):
     return sorted(found)
 
 
-def _restore_on_clone(context, differences):
+def _restore_on_clone(context: Any, differences: Any) -> list[Any]:
     """Run the operations in batch mode on the throw-away clone and keep what was sent."""
     from alembic.operations import Operations
     from sqlalchemy import event
 
     sent = []
 
-    def note(_connection, _cursor, statement, parameters, _context, _many):
+    def note(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: Any
+    ) -> None:
         if re.match(r"\s*(select|pragma|savepoint|release|rollback)\b", statement, re.IGNORECASE):
             return
         if parameters:
@@ -887,7 +896,7 @@ def _restore_on_clone(context, differences):
     return statements + [[_tidy_trigger(sql), []] for _name, sql in lost]
 
 
-def _run_on_clone(operations, operation):
+def _run_on_clone(operations: Any, operation: Any) -> None:
     from alembic.operations.ops import ModifyTableOps
 
     if isinstance(operation, ModifyTableOps):
@@ -901,7 +910,7 @@ def _run_on_clone(operations, operation):
         operations.invoke(operation)
 
 
-def _clone_hazards(operation, rebuilds):
+def _clone_hazards(operation: Any, rebuilds: bool) -> list[str]:
     """What a block may cost on SQLite; the hazards of a rebuild belong to all its statements."""
     found = {"REWRITES_TABLE"} if rebuilds else set()
     for leaf in leaves(operation):
@@ -909,7 +918,7 @@ def _clone_hazards(operation, rebuilds):
     return sorted(found)
 
 
-def _in_order(sent):
+def _in_order(sent: list[str]) -> list[str]:
     """alembic re-creates indexes from a set: sort the run at the end, so that plans are equal."""
     tail = len(sent)
     while tail and re.match(r"CREATE\s+(UNIQUE\s+)?INDEX", sent[tail - 1], re.IGNORECASE):
@@ -917,20 +926,22 @@ def _in_order(sent):
     return sent[:tail] + sorted(sent[tail:])
 
 
-def _triggers(connection):
+def _triggers(connection: Any) -> Any:
     return _query(
         connection, "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
     )
 
 
-def _tidy_trigger(sql):
+def _tidy_trigger(sql: str) -> str:
     return sql.strip()  # ends with END; inner semicolons stay
 
 
 # --- revision files that nobody has written yet ----------------------------------------------------
 
 
-def adopting(environment, metadata, differences, question):
+def adopting(
+    environment: Any, metadata: Any, differences: Any, question: dict[str, Any]
+) -> dict[str, Any]:
     """The revision that records what the database has: the way to the models, reversed."""
     from alembic.autogenerate.api import AutogenContext
     from alembic.autogenerate.render import _render_python_into_templatevars
@@ -954,7 +965,7 @@ def adopting(environment, metadata, differences, question):
     return draft(environment.script, question["rev_id"], question["message"], "head", more)
 
 
-def merge(question):
+def merge(question: dict[str, Any]) -> dict[str, Any]:
     """The merge revision of all heads, rendered as `alembic merge` does."""
     project = question["project"]
     config, script = load(project)
@@ -970,18 +981,18 @@ def merge(question):
     return draft(script, question["rev_id"], question["message"], question["heads"], more)
 
 
-def _main_option(config, name):
+def _main_option(config: Any, name: str) -> Any:
     read = getattr(config, "get_alembic_option", None) or config.get_main_option
     return read(name)
 
 
-def draft(script, rev_id, message, head, template_args):
+def draft(script: Any, rev_id: str, message: str, head: Any, template_args: Any) -> dict[str, Any]:
     """Let alembic generate a revision, and catch the text where it would write the file."""
     from mako.template import Template
 
     made = []
 
-    def rendered(source, path, *_args, **kw):
+    def rendered(source: Any, path: Any, *_args: Any, **kw: Any) -> None:
         made.append((str(path), Template(filename=str(source)).render_unicode(**kw)))  # noqa: S702
         raise Stop
 
@@ -1000,7 +1011,7 @@ def draft(script, rev_id, message, head, template_args):
 # --- questions and answers -------------------------------------------------------------------------
 
 
-def described(error, env_py=None):
+def described(error: BaseException, env_py: Any = None) -> dict[str, Any]:
     """A failure as plain values; `line` is the last line of env.py that led there."""
     links = _chain(error)
     line = None
@@ -1023,12 +1034,12 @@ def described(error, env_py=None):
     }
 
 
-def _one_line(error):
+def _one_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [""]
     return ("%s: %s" % (type(error).__name__, lines[0])).rstrip(": ")[:400]
 
 
-def reply(question):
+def reply(question: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"ok": QUESTIONS[question["do"]](question)}
     except BaseException as error:
@@ -1041,7 +1052,7 @@ def reply(question):
 QUESTIONS = {"capture": capture, "models": models, "merge": merge}
 
 
-def serve(questions_fd, answers_fd):
+def serve(questions_fd: Any, answers_fd: Any) -> None:
     """Answer until the pipe closes; then leave without the project's exit handlers."""
     with open(questions_fd, encoding="utf-8") as questions:
         with open(answers_fd, "w", encoding="utf-8") as answers:
@@ -1057,7 +1068,7 @@ def serve(questions_fd, answers_fd):
     os._exit(0)
 
 
-def inject(question_file, answer_file):
+def inject(question_file: Any, answer_file: Any) -> None:
     """Inside another program (`--via`): answer at its first configure(), then end the process."""
     with open(question_file, encoding="utf-8") as source:
         question = json.load(source)
@@ -1065,7 +1076,7 @@ def inject(question_file, answer_file):
     if question["do"] == "models":
         State.target = (question["url"], question["connect_args"], question["read_only"])
 
-    def hook(environment, given):
+    def hook(environment: Any, given: Any) -> None:
         try:
             if question["do"] == "models":
                 answer = {"ok": compare(environment, question)}
@@ -1081,7 +1092,7 @@ def inject(question_file, answer_file):
     State.hook = hook
 
 
-def main():
+def main() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [p for p in sys.path if os.path.abspath(p or ".") != here]
     sys.path.append(os.getcwd())  # as `python -m alembic` finds modules, but after all others

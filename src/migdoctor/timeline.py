@@ -1,0 +1,126 @@
+"""What the schema looks like after every statement of every revision, as plain values.
+
+A timeline is a set of deltas, not of states: each statement adds and removes facts, so branches
+and merges stay a graph and any mixture of applied revisions is a sum.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from migdoctor.facts import FactKey
+
+Rung = Literal["replay", "replay-without-data", "rebuilt-base", "footprint"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """One statement as it was sent during the replay, and what it did to the facts.
+
+    `data` marks a statement that reads or changes rows and no schema (its delta is empty).
+    `batch` names the table whose batch rebuild the statement belongs to: the statements of one
+    rebuild come in no fixed order, so only their sum counts. `autocommit` says that it ran
+    outside the transaction. `parameters` are there for data statements only, as text.
+    """
+
+    sql: str
+    added: Mapping[FactKey, str] = field(default_factory=dict)
+    removed: Mapping[FactKey, str] = field(default_factory=dict)
+    data: bool = False
+    batch: str | None = None
+    autocommit: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """The smallest piece that can be told apart: one schema statement, or one batch rebuild."""
+
+    statements: tuple[Recorded, ...]
+    added: Mapping[FactKey, str]
+    removed: Mapping[FactKey, str]
+
+    @property
+    def sql(self) -> str:
+        return ";\n".join(s.sql for s in self.statements)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """The recorded history of one project on one engine.
+
+    `base` are facts that were there before the first revision (rung "rebuilt-base" only).
+    `failed` is (revision, error) where the replay ended early; revisions after it are absent from
+    `revisions`. `incomparable` are reasons why some facts cannot be compared, by "schema.table".
+    """
+
+    dialect: str
+    rung: Rung
+    revisions: Mapping[str, tuple[Recorded, ...]]
+    base: Mapping[FactKey, str] = field(default_factory=dict)
+    failed: tuple[str, str] | None = None
+    incomparable: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def units(self) -> Mapping[str, tuple[Unit, ...]]:
+        """The schema-changing units of every revision, in the order they ran."""
+        return {id: tuple(_units(statements)) for id, statements in self.revisions.items()}
+
+    @cached_property
+    def touched(self) -> frozenset[FactKey]:
+        """Every fact that history ever made or removed; drift outside it does not vote."""
+        keys: set[FactKey] = set(self.base)
+        for statements in self.revisions.values():
+            for statement in statements:
+                keys |= statement.added.keys() | statement.removed.keys()
+        return frozenset(keys)
+
+    def state(self, ids: Iterable[str], also: Iterable[Unit] = ()) -> dict[FactKey, str]:
+        """The facts after all units of `ids` (a set closed under parents) and some units more."""
+        wanted = set(ids)
+        state = dict(self.base)
+        for id, units in self.units.items():  # replay order, which is a topological order
+            if id in wanted:
+                for unit in units:
+                    apply_unit(state, unit)
+        for unit in also:
+            apply_unit(state, unit)
+        return state
+
+
+def apply_unit(state: dict[FactKey, str], unit: Unit) -> None:
+    """Bring a state one unit forward, in place."""
+    for key in unit.removed:
+        state.pop(key, None)
+    state.update(unit.added)
+
+
+def _units(statements: Iterable[Recorded]) -> Iterable[Unit]:
+    """Statements grouped: one batch rebuild is one unit, what changes no fact is none."""
+    group: list[Recorded] = []
+    for statement in statements:
+        if group and statement.batch != group[0].batch:
+            yield from _closed(group)
+            group = []
+        if statement.batch is not None:
+            group.append(statement)
+        elif statement.added or statement.removed:
+            yield from _closed([statement])
+    yield from _closed(group)
+
+
+def _closed(group: list[Recorded]) -> Iterable[Unit]:
+    """The unit of a group: its net effect, nothing when there is none."""
+    added: dict[FactKey, str] = {}
+    removed: dict[FactKey, str] = {}
+    for statement in group:
+        for key, detail in statement.removed.items():
+            if key in added:
+                del added[key]
+            else:
+                removed.setdefault(key, detail)
+        added.update(statement.added)
+    for key in [k for k, v in added.items() if removed.get(k) == v]:
+        del added[key], removed[key]
+    if added or removed:
+        yield Unit(statements=tuple(group), added=added, removed=removed)

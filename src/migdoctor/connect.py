@@ -6,7 +6,7 @@ SQLAlchemy is imported inside the functions, so that importing this module stays
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote

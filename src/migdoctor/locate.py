@@ -6,18 +6,18 @@ that is closed under "must have run before": a minimum cut. Facts that no revisi
 are the same for every state and do not vote.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 from migdoctor.facts import FactKey
 from migdoctor.graph import History
+from migdoctor.mincut import cheapest
 from migdoctor.model import Certainty
 from migdoctor.timeline import Timeline, Unit
 
 State = Literal["applied", "missing", "partly", "unknown"]
-INFINITE = 1 << 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +49,12 @@ class Partial:
 class Position:
     """Where the live schema stands.
 
-    `located` are the last complete revisions (the heads of what is applied). `candidates` are all
-    revisions that could as well be located: their states are the same. `rivals` are revisions
-    whose states differ and are just as near; with any of them the position is ambiguous.
-    `distance` counts facts touched by history in which the state differs from live, `margin` is
-    how many more the next different state differs in (None: there is no other state).
+    `located` are the last complete revisions (the heads of `applied`). `candidates` are revisions
+    that could as well be located because their states are the same; `rivals` are revisions whose
+    states differ and are just as near: with any of them the position is ambiguous. `partial` are
+    revisions of which only a first part ran. `distance` counts facts touched by history in which
+    the state differs from live; `margin` is how many more the next different state differs in
+    (None: there is no other). `state` are the facts that belong to the position.
     """
 
     located: tuple[str, ...]
@@ -65,21 +66,326 @@ class Position:
     margin: int | None
     certainty: Certainty
     why: str
-    missing: Mapping[FactKey, str]
-    extra: Mapping[FactKey, str]
+    state: Mapping[FactKey, str]
     footprints: Mapping[str, Footprint]
 
 
 def locate(
-    timeline: Timeline, history: History, live: Mapping[FactKey, str], recorded: Iterable[str]
+    timeline: Timeline,
+    history: History,
+    live: Mapping[FactKey, str],
+    recorded: Iterable[str],
+    unknown_tables: frozenset[tuple[str, str]] = frozenset(),
 ) -> Position:
     """The state of the timeline that is nearest to the live facts.
 
     `recorded` are the rows of the version table that the history knows; they break ties and
-    strengthen or weaken the certainty, and never win against the schema.
+    strengthen or weaken the certainty, and never win against the schema. Facts of
+    `unknown_tables` (schema, table) were not read and count nowhere.
     """
-    chart = _Chart(timeline, history, live)
-    claimed = history.closure(recorded)
-    least, most = chart.nearest()
-    chosen = chart.tie(claimed, least, most)
-    return _position(chart, claimed, least, most, chosen)
+    chart = _Chart(timeline, history, live, unknown_tables)
+    claimed = history.closure(recorded) & timeline.revisions.keys()
+    least, most = chart.nearest(frozenset())
+    chosen, _ = chart.nearest(claimed, tie=True)
+    return _position(chart, claimed, (least, chosen, most))
+
+
+# --- the chart: lines of revisions and what each step of them is worth --------------------------
+
+Cut = tuple[int, ...]  # per line, how many of its items are applied
+
+
+class _Chart:
+    """Revisions contracted to lines (no branch inside), their items with weights.
+
+    An item is a unit, or a revision without units (weight 0). A weight is what applying the item
+    changes in the distance to live.
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        history: History,
+        live: Mapping[FactKey, str],
+        unknown: frozenset[tuple[str, str]],
+    ) -> None:
+        self.timeline = timeline
+        self.live = {k: v for k, v in live.items() if (k.schema, k.table) not in unknown}
+        self.unknown = unknown
+        self.parents = {
+            id: tuple(p for p in history.parents[id] if p in timeline.units)
+            for id in timeline.units
+        }
+        self.lines = _lines(self.parents)
+        self.line_of = {id: n for n, line in enumerate(self.lines) for id in line}
+        self.items: list[list[tuple[str, Unit | None]]] = [
+            [(id, unit) for id in line for unit in (timeline.units[id] or (None,))]
+            for line in self.lines
+        ]
+        self.weights = [[self.weight(unit) for _id, unit in items] for items in self.items]
+        self.before = [
+            tuple({self.line_of[p] for p in self.parents[line[0]]}) for line in self.lines
+        ]
+
+    def known(self, key: FactKey) -> bool:
+        return (key.schema, key.table) not in self.unknown
+
+    def weight(self, unit: Unit | None) -> int:
+        """Change of the distance: a fact made that live has brings it nearer, and so on."""
+        if unit is None:
+            return 0
+        total = 0
+        for key, detail in unit.added.items():
+            if self.known(key):
+                total += -1 if self.live.get(key) == detail else 1
+        for key, detail in unit.removed.items():
+            if self.known(key):
+                total += 1 if self.live.get(key) == detail else -1
+        return total
+
+    def nearest(self, claimed: frozenset[str], *, tie: bool = False) -> tuple[Cut, Cut]:
+        """The least and the greatest cut of smallest distance.
+
+        With `tie`, of equally near cuts those that agree most with the claimed revisions.
+        """
+        scale = 2 * sum(map(len, self.items)) + 1 if tie else 1
+        weights, before = [], []
+        prefixes = []
+        for number, (items, plain) in enumerate(zip(self.items, self.weights, strict=True)):
+            values = [
+                w * scale + ((-1 if id in claimed else 1) if tie else 0)
+                for (id, _unit), w in zip(items, plain, strict=True)
+            ]
+            sums = [0, *accumulate(values)]
+            prefixes.append(sums)
+            # Two nodes a line: its best beginning, and the rest, which can only make it worse.
+            weights += [min(sums), sums[-1] - min(sums)]
+            before += [[2 * p + 1 for p in self.before[number]], [2 * number]]
+        least, most = cheapest(weights, before)
+        return (
+            tuple(_length(sums, least, n, first=True) for n, sums in enumerate(prefixes)),
+            tuple(_length(sums, most, n, first=False) for n, sums in enumerate(prefixes)),
+        )
+
+    def complete(self, cut: Cut) -> frozenset[str]:
+        """Revisions of which every item is applied."""
+        done: set[str] = set()
+        for items, length in zip(self.items, cut, strict=True):
+            done |= {id for id, _unit in items[:length]} - {id for id, _unit in items[length:]}
+        return frozenset(done)
+
+    def begun(self, cut: Cut) -> list[tuple[str, int, int]]:
+        """(revision, items applied, items) of revisions of which only a part is applied."""
+        found = []
+        for items, length in zip(self.items, cut, strict=True):
+            if 0 < length < len(items) and items[length - 1][0] == items[length][0]:
+                id = items[length][0]
+                total = sum(other == id for other, _unit in items)
+                found.append((id, sum(other == id for other, _ in items[:length]), total))
+        return found
+
+    def state(self, cut: Cut) -> dict[FactKey, str]:
+        """The facts at a cut."""
+        also = [
+            unit
+            for id, applied, _total in self.begun(cut)
+            for unit in self.timeline.units[id][:applied]
+        ]
+        return self.timeline.state(self.complete(cut), also)
+
+    def neighbours(self, cut: Cut) -> list[tuple[int, Cut]]:
+        """(further distance, cut) of every cut that differs in one line only."""
+        found = []
+        for number, weights in enumerate(self.weights):
+            full = [n for n, before in enumerate(self.before) if number in before and cut[n]]
+            ready = all(cut[p] == len(self.items[p]) for p in self.before[number])
+            if full or not ready:
+                continue  # what follows needs the whole line, or it cannot begin yet
+            sums = [0, *accumulate(weights)]
+            found += [
+                (sums[length] - sums[cut[number]], (*cut[:number], length, *cut[number + 1 :]))
+                for length in range(len(sums))
+                if length != cut[number]
+            ]
+        return found
+
+    def change(self, one: Cut, other: Cut) -> bool:
+        """Whether the states of two cuts that differ in one line differ; without building them."""
+        number = next(n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+        low, high = sorted((one[number], other[number]))
+        net: dict[FactKey, tuple[str | None, str | None]] = {}
+        for _id, unit in self.items[number][low:high]:
+            if unit is None:
+                continue
+            for key, detail in unit.removed.items():
+                net[key] = (net.get(key, (detail, None))[0], None)
+            for key, detail in unit.added.items():
+                net[key] = (net.get(key, (None, None))[0], detail)
+        return any(old != new for old, new in net.values())
+
+
+def _length(sums: Sequence[int], chosen: frozenset[int], line: int, *, first: bool) -> int:
+    """How many items of a line a closed set of nodes stands for."""
+    if 2 * line + 1 in chosen:
+        return len(sums) - 1
+    if 2 * line not in chosen:
+        return 0
+    best = min(sums)
+    return sums.index(best) if first else len(sums) - 1 - sums[::-1].index(best)
+
+
+def _lines(parents: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
+    """Revisions in lines: each but the first has one parent, whose only follower it is."""
+    followers: dict[str, list[str]] = {id: [] for id in parents}
+    for id, before in parents.items():
+        for parent in before:
+            followers[parent].append(id)
+    lines: list[list[str]] = []
+    home: dict[str, list[str]] = {}
+    for id, before in parents.items():  # replay order: parents come first
+        if len(before) == 1 and len(followers[before[0]]) == 1:
+            home[id] = home[before[0]]
+            home[id].append(id)
+        else:
+            home[id] = [id]
+            lines.append(home[id])
+    return lines
+
+
+# --- from cuts to a position --------------------------------------------------------------------
+
+
+def _position(chart: _Chart, claimed: frozenset[str], cuts: tuple[Cut, Cut, Cut]) -> Position:
+    least, chosen, most = cuts
+    applied = chart.complete(chosen)
+    state = chart.state(chosen)
+    same, rivals, margin = _alternatives(chart, chosen)
+    if chart.state(least) != chart.state(most) and not rivals:
+        rivals = _heads(chart, chart.complete(least) ^ chart.complete(most))
+        margin = 0
+    begun = chart.begun(chosen)
+    distance = _distance(chart, state)
+    certainty, why = _certainty(chart, claimed, applied, distance, margin, rivals)
+    located = _heads(chart, applied)
+    return Position(
+        located=located,
+        applied=applied,
+        candidates=tuple(dict.fromkeys((*located, *same))),
+        rivals=rivals,
+        partial=tuple(Partial(id=id, applied=n, total=total) for id, n, total in begun),
+        distance=distance,
+        margin=margin,
+        certainty=certainty,
+        why=why,
+        state=state,
+        footprints=footprints(chart.timeline, chart.live, applied, state),
+    )
+
+
+def _alternatives(
+    chart: _Chart, chosen: Cut
+) -> tuple[tuple[str, ...], tuple[str, ...], int | None]:
+    """Revisions of equal states, revisions of equally near other states, and the margin."""
+    same: list[str] = []
+    rivals: list[str] = []
+    margin: int | None = None
+    for further, cut in chart.neighbours(chosen):
+        differs = chart.change(chosen, cut)
+        if differs:
+            margin = further if margin is None else min(margin, further)
+        if further == 0:
+            (rivals if differs else same).extend(_tips(chart, chosen, cut))
+    return tuple(dict.fromkeys(same)), tuple(dict.fromkeys(rivals)), margin
+
+
+def _tips(chart: _Chart, chosen: Cut, cut: Cut) -> tuple[str, ...]:
+    """The revision that a neighbouring cut stands for: the last one begun on the line that moved,
+    or what came before that line."""
+    number = next(n for n, (a, b) in enumerate(zip(chosen, cut, strict=True)) if a != b)
+    if cut[number]:
+        return (chart.items[number][cut[number] - 1][0],)
+    return chart.parents[chart.lines[number][0]]
+
+
+def _heads(chart: _Chart, ids: frozenset[str]) -> tuple[str, ...]:
+    """Those of `ids` that nothing else of them follows, in replay order."""
+    followed = {p for id in ids for p in chart.parents[id]}
+    return tuple(id for id in chart.parents if id in ids and id not in followed)
+
+
+def _distance(chart: _Chart, state: Mapping[FactKey, str]) -> int:
+    """Facts touched by history in which state and live differ, a changed one counted twice."""
+    keys = [k for k in chart.timeline.touched if chart.known(k)]
+    return sum(
+        (key in state) + (key in chart.live)
+        for key in keys
+        if state.get(key) != chart.live.get(key)
+    )
+
+
+def _certainty(
+    chart: _Chart,
+    claimed: frozenset[str],
+    applied: frozenset[str],
+    distance: int,
+    margin: int | None,
+    rivals: tuple[str, ...],
+) -> tuple[Certainty, str]:
+    """The word and the rule behind it.
+
+    An exact match alone proves that the schema is as at that state, not how it came there: a
+    hand-made drop of the newest objects looks the same. So *certain* takes two witnesses, the
+    schema and the record.
+    """
+    if rivals or margin == 0:
+        return "unknown", "ambiguous: different states are equally near"
+    if distance:
+        return "likely", f"the nearest state still differs in {distance} facts that history touches"
+    if chart.timeline.rung in ("rebuilt-base", "footprint"):
+        return "likely", f"the timeline is second-hand ({chart.timeline.rung})"
+    if chart.timeline.failed:
+        return "likely", f"the replay ended at {chart.timeline.failed[0]}"
+    weighty = {id for id in claimed ^ applied if chart.timeline.units[id]}
+    if weighty:
+        return "likely", "the schema is exactly as at this state, but the record says otherwise"
+    return "certain", "the schema is exactly as at this state, and the record agrees"
+
+
+def footprints(
+    timeline: Timeline,
+    live: Mapping[FactKey, str],
+    applied: frozenset[str],
+    state: Mapping[FactKey, str],
+) -> dict[str, Footprint]:
+    """For every revision, which of its units show in the live schema.
+
+    For applied revisions only what later ones left standing is evidence; for the others, all they
+    would make or remove.
+    """
+    return {
+        id: Footprint(
+            id=id,
+            units=tuple(
+                _unit_state(unit, live, state if id in applied else None) for unit in units
+            ),
+        )
+        for id, units in timeline.units.items()
+    }
+
+
+def _unit_state(
+    unit: Unit, live: Mapping[FactKey, str], state: Mapping[FactKey, str] | None
+) -> State:
+    signs = [
+        live.get(key) == detail
+        for key, detail in unit.added.items()
+        if state is None or state.get(key) == detail
+    ]
+    signs += [
+        live.get(key) != detail
+        for key, detail in unit.removed.items()
+        if key not in unit.added and (state is None or key not in state)
+    ]
+    if not signs:
+        return "unknown"
+    return "applied" if all(signs) else "partly" if any(signs) else "missing"

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import sqlite3
 import textwrap
 import threading
 from collections.abc import Iterator, Mapping
@@ -54,6 +55,15 @@ orders = sa.Table(
 )
 """
 
+LIKE_MODELS = """
+    CREATE TABLE users (id INTEGER NOT NULL, email VARCHAR(120) NOT NULL, nickname VARCHAR(40),
+        CONSTRAINT pk_users PRIMARY KEY (id), CONSTRAINT uq_users_email UNIQUE (email));
+    CREATE TABLE orders (id INTEGER NOT NULL, user_id INTEGER NOT NULL, total INTEGER NOT NULL,
+        CONSTRAINT pk_orders PRIMARY KEY (id),
+        CONSTRAINT fk_orders_user_id_users FOREIGN KEY (user_id) REFERENCES users (id));
+    CREATE INDEX ix_orders_user_id ON orders (user_id);
+    CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)
+"""
 SYNC = """\
 from alembic import context
 from sqlalchemy import engine_from_config, pool
@@ -114,6 +124,13 @@ def project(
             "def upgrade():\n    raise AssertionError('a migration ran')\n"
         )
     return folder
+
+
+def sqlite_file(path: Path, script: str) -> Path:
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
+    return path
 
 
 class Decoy:

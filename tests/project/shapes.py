@@ -289,9 +289,8 @@ SHAPES: dict[str, Shape] = {
         expect={"url": LIVE},
     ),
     "fails-after-configure": Shape(
-        env=online(
-            "from sqlalchemy import create_engine", CREATE
-        ) + 'raise RuntimeError("no rows")\n',
+        env=online("from sqlalchemy import create_engine", CREATE)
+        + 'raise RuntimeError("no rows")\n',
         expect={"url": LIVE},
     ),
     "swallows": Shape(

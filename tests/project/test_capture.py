@@ -7,10 +7,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from projects import SYNC, Decoy, decoy, project
+from projects import Decoy, decoy, project
 from shapes import SHAPES
 
-from migdoctor.project import Agent, AgentFailed
+from migdoctor.project import Agent
 from migdoctor.project.config import Request, find
 
 

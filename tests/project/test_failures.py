@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from projects import SYNC, decoy, project
+from projects import LIKE_MODELS, SYNC, decoy, project, sqlite_file
 from shapes import CREATE, FLASK_APP, FLASK_ENV, online
 
 from migdoctor.project import Agent, AgentFailed
@@ -113,7 +113,7 @@ def test_a_module_of_the_project_may_be_called_like_ours(tmp_path):
 def test_interpreter_without_alembic(tmp_path):
     bare = tmp_path / "bare" / "bin" / "python"
     bare.parent.mkdir(parents=True)
-    bare.write_text(f"#!/bin/sh\nexec {sys.base_prefix}/bin/python3 -S \"$@\"\n")
+    bare.write_text(f'#!/bin/sh\nexec {sys.base_prefix}/bin/python3 -S "$@"\n')
     bare.chmod(0o755)
     folder = project(tmp_path / "p")
     failed = failure(folder, python=bare)
@@ -127,7 +127,7 @@ def test_guessed_interpreter_without_alembic_gives_way(tmp_path, monkeypatch):
     folder = project(tmp_path / "p")
     bare = folder / ".venv" / "bin" / "python"
     bare.parent.mkdir(parents=True)
-    bare.write_text(f"#!/bin/sh\nexec {sys.base_prefix}/bin/python3 -S \"$@\"\n")
+    bare.write_text(f'#!/bin/sh\nexec {sys.base_prefix}/bin/python3 -S "$@"\n')
     bare.chmod(0o755)
     found = find(Request(cwd=folder))
     assert found.python == bare
@@ -160,6 +160,14 @@ def test_nothing_ran_and_nobody_was_called(tmp_path):
         ):
             agent.capture()
         assert live.calls == 0
+        clone = sqlite_file(tmp_path / "clone.db", LIKE_MODELS)
+        (folder / "alembic.ini").write_text(
+            (folder / "alembic.ini").read_text().replace(url, "sqlite:///live.db")
+        )
+        with Agent(find(Request(cwd=folder, via="python manage.py head"))) as agent:
+            compared = agent.models(f"sqlite:///{clone}")
+    assert compared.drifts == ()
+    assert not (folder / "live.db").exists()
     assert "KeyError" in plain.error
     assert captured.contexts[0].url.replace("%2F", "/") == url
     assert (folder / "started").exists()

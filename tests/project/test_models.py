@@ -1,6 +1,5 @@
 """models and merge: env.py runs against the address it is given and nowhere else."""
 
-import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -9,8 +8,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from projects import SYNC, project
-from shapes import ASYNC, CREATE, LOOP, online
+from projects import LIKE_MODELS, SYNC, project, sqlite_file
+from shapes import ASYNC, LOOP, online
 
 from migdoctor.connect import address_of, open_writing
 from migdoctor.errors import NotApplicable
@@ -19,18 +18,8 @@ from migdoctor.project.config import Request, find
 from migdoctor.shadow import server
 
 READ_ONLY = {
-    "options": "-c default_transaction_read_only=on -c lock_timeout=2000 "
-    "-c statement_timeout=60000"
+    "options": "-c default_transaction_read_only=on -c lock_timeout=2000 -c statement_timeout=60000"
 }
-LIKE_MODELS = """
-    CREATE TABLE users (id INTEGER NOT NULL, email VARCHAR(120) NOT NULL, nickname VARCHAR(40),
-        CONSTRAINT pk_users PRIMARY KEY (id), CONSTRAINT uq_users_email UNIQUE (email));
-    CREATE TABLE orders (id INTEGER NOT NULL, user_id INTEGER NOT NULL, total INTEGER NOT NULL,
-        CONSTRAINT pk_orders PRIMARY KEY (id),
-        CONSTRAINT fk_orders_user_id_users FOREIGN KEY (user_id) REFERENCES users (id));
-    CREATE INDEX ix_orders_user_id ON orders (user_id);
-    CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)
-"""
 SICK = """
     CREATE TABLE users (id INTEGER NOT NULL, email VARCHAR(100) NOT NULL, extra TEXT,
         CONSTRAINT pk_users PRIMARY KEY (id), CONSTRAINT uq_users_email UNIQUE (email));
@@ -43,13 +32,6 @@ SICK = """
     CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)
 """
 TRIGGER = "CREATE TRIGGER watch AFTER INSERT ON users BEGIN SELECT 1; SELECT 2; END"
-
-
-def sqlite_file(path: Path, script: str) -> Path:
-    connection = sqlite3.connect(path)
-    connection.executescript(script)
-    connection.close()
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +85,7 @@ def test_sqlite(tmp_path):
     assert drifts == SICK_DRIFTS
     assert live.read_bytes() == before
     assert found.why_not == ""
-    hazards = {sql: names for sql, names in found.restore}
+    hazards = dict(found.restore)
     assert hazards["DROP TABLE junk"] == ("DELETES_DATA",)
     assert hazards["DROP INDEX ix_junk_a"] == ("DROPS_OBJECT",)
     assert hazards["DROP TABLE users"] == ("DELETES_DATA", "REWRITES_TABLE")
@@ -132,10 +114,13 @@ def test_sqlite(tmp_path):
 
 def test_postgresql(tmp_path, postgres):
     well, sick = postgres(LIKE_MODELS), postgres(SICK)
-    env = SYNC.replace("context.configure(connection", (
-        'connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS x")\n'
-        "        context.configure(connection"
-    ))
+    env = SYNC.replace(
+        "context.configure(connection",
+        (
+            'connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS x")\n'
+            "        context.configure(connection"
+        ),
+    )
     folder = project(tmp_path / "p", env=env, url="postgresql+psycopg2://x@/live?host=/nowhere")
     with Agent(find(Request(cwd=folder))) as agent:
         assert agent.capture().contexts[0].dialect == "postgresql"
@@ -236,9 +221,10 @@ def test_wrong_engine_no_models_include_object(tmp_path, postgres):
         with pytest.raises(AgentFailed) as other:
             agent.models(postgres("SELECT 1"), READ_ONLY)
     assert other.value.kind == "not-ours"
-    env = SYNC.replace("compare_type=True", (
-        "compare_type=False, include_object=lambda o, name, kind, r, c: name != 'junk'"
-    ))
+    env = SYNC.replace(
+        "compare_type=True",
+        ("compare_type=False, include_object=lambda o, name, kind, r, c: name != 'junk'"),
+    )
     folder = project(tmp_path / "q", env=env)
     with Agent(find(Request(cwd=folder))) as agent:
         drifts = seen_by(agent, f"sqlite:///{clone}")[1]
@@ -280,4 +266,3 @@ def test_merge_with_revision_environment(tmp_path):
     with Agent(find(Request(cwd=folder))) as agent:
         assert agent.merge(("b1", "b2"), "c1", "m").text.startswith("# team blue\n")
     assert not (folder / "live.db").exists()
-    assert os.listdir(folder / "migrations" / "versions")

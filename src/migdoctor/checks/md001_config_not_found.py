@@ -4,6 +4,11 @@ from collections.abc import Iterator
 
 from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
 
+LOOKED_AT = """-c FILE or ALEMBIC_CONFIG
+alembic.ini, migrations/alembic.ini
+[tool.alembic] in pyproject.toml
+(--script-location DIR needs none of them)"""
+
 
 def find(seen: Observation) -> Iterator[Finding]:
     """Repeat what the search for a configuration ran into."""
@@ -17,8 +22,7 @@ def find(seen: Observation) -> Iterator[Finding]:
             evidence=(
                 Evidence(
                     title="where migdoctor looks, in this order",
-                    text="-c/--config, ALEMBIC_CONFIG, alembic.ini, migrations/alembic.ini, "
-                    "[tool.alembic] in pyproject.toml; --script-location needs none of them",
+                    text=LOOKED_AT,
                 ),
             ),
         )

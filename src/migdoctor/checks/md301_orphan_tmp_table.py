@@ -47,7 +47,9 @@ def find(seen: Observation) -> Iterator[Finding]:
             f"with {tmp.original_rows} rows; the next upgrade stops with "
             f"'table {tmp.name} already exists'",
             help=f"After the cure look why the batch failed: rows of {tmp.original} that break "
-            "the new rule make it fail again.",
+            "the new rule make it fail again."
+            if tmp.rows == 0
+            else f"Compare the two before you drop one: the rows of {tmp.original} count.",
             certainty="certain" if tmp.rows == 0 else "likely",
             evidence=(
                 Evidence(

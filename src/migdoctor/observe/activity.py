@@ -24,7 +24,9 @@ _DDL_MODES = {
     "ExclusiveLock",
     "AccessExclusiveLock",
 }
-_DDL_TEXT = re.compile(r"\s*(?:(?:--[^\n]*\n|/\*.*?\*/)\s*)*(ALTER|CREATE|DROP|REINDEX)\b", re.I | re.S)
+_DDL_TEXT = re.compile(
+    r"\s*(?:(?:--[^\n]*\n|/\*.*?\*/)\s*)*(ALTER|CREATE|DROP|REINDEX)\b", re.I | re.S
+)
 
 # pg_blocking_pids takes the lock manager's locks, so it is called for waiting sessions only.
 _SESSIONS = f"""
@@ -79,10 +81,9 @@ def read(session: Connection) -> Activity:
     exclusive: dict[str, int] = {}
     for row in rows:
         for lock in map(_Lock, row[9]):
-            if lock.mode == "AccessExclusiveLock" and lock.relation and lock.kind in "rpvmf":
-                # A session that waits for the lock blocks later readers as well; holders go first.
-                if lock.granted or lock.relation not in exclusive:
-                    exclusive[lock.relation] = row[0]
+            # A session that waits for the lock blocks later readers as well; holders go first.
+            if lock.shuts and (lock.granted or lock.relation not in exclusive):
+                exclusive[lock.relation] = row[0]
     return Activity(sessions=tuple(map(_session, rows)), exclusive=exclusive)
 
 
@@ -96,6 +97,7 @@ class _Lock:
         self.temporary = schema.startswith("pg_")
         # '' where the relation is not visible to us: made in a transaction still open
         self.relation = f"{schema}.{table}" if table else ""
+        self.shuts = self.mode == "AccessExclusiveLock" and bool(table) and self.kind in "rpvmf"
         self.ddl = self.mode in _DDL_MODES and not self.temporary
         self.writes = self.mode == "RowExclusiveLock" and not self.temporary
 

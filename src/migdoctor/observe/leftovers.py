@@ -25,9 +25,7 @@ WHERE c.relkind IN ('r', 'p') AND c.relname LIKE '\_migdoctor\_q\_%' ESCAPE '\'
 ORDER BY 1, 2"""
 
 
-def read(
-    session: Session, schema: Schema
-) -> tuple[tuple[TmpTable, ...], tuple[Quarantined, ...]]:
+def read(session: Session, schema: Schema) -> tuple[tuple[TmpTable, ...], tuple[Quarantined, ...]]:
     """(tmp tables, tables put aside). Raises NotObserved("tmp_tables", why)."""
     try:
         if session.dialect == "sqlite":

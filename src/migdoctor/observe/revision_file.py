@@ -80,7 +80,10 @@ def _fast_head(data: bytes) -> _Head | None:
     if found is None or b"\r" in data or b"\0" in data or _foreign_encoding(data):
         return None
     rest = data[found.end() :]
-    if any(word in rest for word in _REBINDING) or (b"import" in rest and _STAR.search(rest)):
+    for word in _REBINDING:
+        if word in rest:
+            return None
+    if b"import" in rest and _STAR.search(rest):
         return None
     start, values, line = found.start("block"), {}, 1
     for name, value, at in ((m[1], m[2], m.start()) for m in _ASSIGN.finditer(found["block"])):
@@ -137,7 +140,7 @@ def _texts(value: Any) -> tuple[str, ...]:
         return ()
     if isinstance(value, str):
         return (value,)
-    if isinstance(value, tuple | list | set) and all(isinstance(v, str) for v in value):
+    if isinstance(value, (tuple, list, set)) and all(isinstance(v, str) for v in value):
         return tuple(value)
     raise TypeError(value)
 

@@ -17,7 +17,7 @@ from migdoctor.facts import Activity, Session
 from migdoctor.sqlite_files import beside, demand, descriptor_of, is_wal
 
 _PENDING, _RESERVED, _SHARED, _SHARED_SIZE = 0x40000000, 0x40000001, 0x40000002, 510
-_WAL_WRITE, _WAL_CHECKPOINT, _WAL_READ, _WAL_READERS = 120, 121, 123, 5
+_WAL_WRITE, _WAL_CHECKPOINT = 120, 121
 _MIGRATION_TOOLS = ("alembic", "flask db", "db upgrade", "migdoctor")
 
 # (first byte, bytes, kind of lock that would be refused, what a holder is doing)
@@ -53,7 +53,7 @@ def _locks(path: Path) -> dict[int, str]:
     """Process -> what it holds, the strongest lock first."""
     found: dict[int, str] = {}
     shm = beside(path, "-shm")
-    places = [(path, _JOURNAL_BYTES)]
+    places: list[tuple[Path, tuple[tuple[int, int, int, str], ...]]] = [(path, _JOURNAL_BYTES)]
     if is_wal(path) and shm.exists():
         places.append((shm, _WAL_BYTES))
     for place, locks in places:
@@ -74,9 +74,7 @@ def _holder(descriptor: int, start: int, size: int, kind: int) -> int | None:
     else:
         layout = "hhqqi4x"  # struct flock of Linux: type, whence, start, length, pid
         given = struct.pack(layout, kind, os.SEEK_SET, start, size, 0)
-        blocker, _, _, _, pid = struct.unpack(
-            layout, fcntl.fcntl(descriptor, fcntl.F_GETLK, given)
-        )
+        blocker, _, _, _, pid = struct.unpack(layout, fcntl.fcntl(descriptor, fcntl.F_GETLK, given))
     return None if blocker == fcntl.F_UNLCK else pid
 
 

@@ -197,7 +197,10 @@ class Agent:
         self._indexes = {name: tuple(sql) for name, sql in answer["indexes"].items()}
         restore = answer["restore"]
         return ModelDiff(
-            drifts=tuple(Drift(op=o, subject=s, text=t) for o, s, t in answer["drifts"]),
+            drifts=tuple(
+                Drift(op=op, subject=subject, text=text)
+                for subject, op, text in sorted((s, o, t) for o, s, t in answer["drifts"])
+            ),
             restore=None if restore is None else tuple((sql, tuple(h)) for sql, h in restore),
             adopt=_draft(answer["adopt"]) if answer["adopt"] else None,
             why_not=self._masked(answer["why_not"]),
@@ -263,7 +266,7 @@ class Agent:
     def _masked(self, text: str) -> str:
         """`text` without known secrets and without anything that looks like one in a URL."""
         for secret in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(secret, "***")
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
         text = re.sub(r"(\w://[^\s:/@]*:)[^\s@]+@", r"\1***@", text)
         return re.sub(
             r"(?i)(password|passwd|secret|token)(['\"]?\s*[=:]\s*)[^\s,&'\")]+", r"\1\2***", text

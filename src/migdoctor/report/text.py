@@ -10,8 +10,8 @@ from rich.text import Text
 from migdoctor.errors import DoctorError
 from migdoctor.model import Remedy, Severity, Step, hazards_of
 from migdoctor.plan import Plan, Rehearsal, Treatment
-from migdoctor.report.json import step_text
-from migdoctor.report.position import next_command
+from migdoctor.report.json import step_text, undo_text
+from migdoctor.report.position import next_command, options
 from migdoctor.result import Report, Undone
 
 STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "cyan"}
@@ -44,9 +44,11 @@ def render_undo(undone: Undone, width: int | None = None, color: bool = False) -
     if undone.refused:
         _error(out, undone.refused)
         return finished(out)
-    out.print(Text(f"Run {undone.run} was taken back, {len(undone.steps)} steps.", style="bold"))
+    steps = _count(len(undone.steps), "step")
+    out.print(Text(f"Run {undone.run} was taken back: {steps}.", style="bold green"))
     for step in undone.steps:
-        _code(out, f"- {step_text(step, 'sqlite')}", indent=2)
+        for line in (undo_text(step, "sqlite") or "").splitlines():
+            _code(out, line, indent=2)
     _next(out, "migdoctor diagnose")
     return finished(out)
 
@@ -69,6 +71,7 @@ class _Page:
 
     def write(self) -> None:
         report = self.report
+        self._outcome()
         self._verdict()
         self._about()
         brief = bool(report.plan and report.plan.remedies and not report.outcome)
@@ -79,7 +82,6 @@ class _Page:
             self._plan(report.plan)
         if report.rehearsal and report.plan and report.plan.remedies:
             self._rehearsal(report.rehearsal)
-        self._outcome()
         if report.error and report.error.code not in report.diagnosis.codes:
             self.out.print()
             _error(self.out, report.error)
@@ -91,9 +93,12 @@ class _Page:
         named = [_count(n, s.value) for s, n in counts.items() if n and s != Severity.INFO]
         blind = len(self.report.diagnosis.not_looked)
         if named:
-            text, style = f"{' and '.join(named)} found.", "bold red"
+            remain = "remain" if self.report.outcome else "found"
+            text, style = f"{' and '.join(named)} {remain}.", "bold red"
         elif blind:
             text, style = "Nothing was found, but not everything could be looked at.", "bold yellow"
+        elif self.report.outcome:
+            text, style = "All checks looked again: nothing is left to cure.", "bold green"
         else:
             text, style = "No sickness was found.", "bold green"
         if blind and named:
@@ -215,7 +220,6 @@ class _Page:
         outcome, verdict = self.report.outcome, self.report.verdict
         if outcome is None:
             return
-        self.out.print()
         if outcome.error:
             state = "some steps stay done" if outcome.done else "everything was rolled back"
             self.out.print(Text(f"A step failed and {state}.", style="bold red"))
@@ -231,15 +235,13 @@ class _Page:
             text = f"Applied {_count(len(outcome.done), 'step')} as run {outcome.run}."
             self.out.print(Text(text, style="bold green"))
         if verdict:
-            for title, pairs in (
-                ("cured", verdict.cured),
-                ("remaining", verdict.remaining),
-                ("new", verdict.new),
-            ):
+            for title, pairs in (("cured", verdict.cured), ("new", verdict.new)):
                 if pairs:
                     _wrapped(self.out, f"{title}: {_codes(pairs)}", 2)
         if not outcome.error or outcome.done:
-            _code(self.out, f"to take it back: migdoctor undo {outcome.run}", indent=2)
+            back = f"migdoctor undo {outcome.run}{options(self.report.asked)}"
+            _code(self.out, f"to take it back: {back}", indent=2)
+        self.out.print()
 
 
 # --- small things -------------------------------------------------------------------------------

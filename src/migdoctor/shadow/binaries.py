@@ -77,13 +77,16 @@ def account() -> Account | None:
     return None
 
 
-def reachable(binaries: Binaries, who: Account | None, scratch: Path) -> Binaries:
-    """The same programs where `who` can run them: in place, or copied below `scratch`.
+def runs_in_place(binaries: Binaries, who: Account | None) -> bool:
+    """Whether `who` can run the programs where they are."""
+    return who is None or _runs(binaries.folder / "initdb", who)
+
+
+def copied(binaries: Binaries, who: Account, scratch: Path) -> Binaries:
+    """The same programs copied below `scratch`, where `who` can run them.
 
     A virtual environment below /root is closed to every other account.
     """
-    if who is None or _runs(binaries.folder / "initdb", who):
-        return binaries
     source = binaries.folder.parent
     if binaries.wheel is None:
         target = scratch / "pg"

@@ -41,9 +41,7 @@ _SHIMS = {
 
 
 @contextlib.contextmanager
-def copy_of(
-    session: Session, versions: tuple[VersionTable, ...]
-) -> Iterator[tuple[Address, str]]:
+def copy_of(session: Session, versions: tuple[VersionTable, ...]) -> Iterator[tuple[Address, str]]:
     """The address of a copy, and how it was made: "file-copy" or "schema-copy".
 
     Raises NotObserved("copy", why) when none can be made: no server programs, a locked table, an
@@ -164,7 +162,9 @@ def _prepare(
     target: Session, extensions: Mapping[str, str], roles: list[str], public: bool
 ) -> tuple[str, ...]:
     """Make what the dump takes for granted; returns the extensions that the shadow lacks."""
-    there = {name for (name,) in target.query("SELECT name FROM pg_catalog.pg_available_extensions")}
+    there = {
+        name for (name,) in target.query("SELECT name FROM pg_catalog.pg_available_extensions")
+    }
     known = {name for (name,) in target.query("SELECT rolname FROM pg_catalog.pg_roles")}
     for role in set(roles) - known:
         with contextlib.suppress(DoctorError):  # made at the same moment for another copy
@@ -199,7 +199,12 @@ def _dump(address: Address, shadow: server.Server, lacking: tuple[str, ...]) -> 
         environment["PGPASSWORD"] = str(password)
     # --exclude-extension is new in PostgreSQL 17; before it the restore names the extension.
     exclude = [f'--exclude-extension="{name}"' for name in lacking if shadow.version >= 17]
-    command = [str(shadow.bin("pg_dump")), *_DUMP.split(), *exclude, f"--dbname={_conninfo(arguments)}"]
+    command = [
+        str(shadow.bin("pg_dump")),
+        *_DUMP.split(),
+        *exclude,
+        f"--dbname={_conninfo(arguments)}",
+    ]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, text=True,
@@ -224,9 +229,7 @@ def _conninfo(arguments: Mapping[str, object]) -> str:
     )
 
 
-def _restore(
-    shadow: server.Server, address: Address, dump: str, lacking: tuple[str, ...]
-) -> None:
+def _restore(shadow: server.Server, address: Address, dump: str, lacking: tuple[str, ...]) -> None:
     arguments = {
         "host": str(shadow.folder / "s"),
         "port": 5432,
@@ -241,7 +244,9 @@ def _restore(
     )  # fmt: skip
     if done.returncode:
         without = f" (the shadow lacks the extension {', '.join(lacking)})" if lacking else ""
-        raise NotObserved("copy", f"the schema could not be restored: {_first_error(done.stderr)}{without}")
+        raise NotObserved(
+            "copy", f"the schema could not be restored: {_first_error(done.stderr)}{without}"
+        )
 
 
 def _first_error(stderr: str) -> str:
@@ -257,9 +262,7 @@ def _database(address: Address) -> str:
     return make_url(address.url).database or ""
 
 
-def _bring_over(
-    target: Session, path: tuple[str, ...], versions: tuple[VersionTable, ...]
-) -> None:
+def _bring_over(target: Session, path: tuple[str, ...], versions: tuple[VersionTable, ...]) -> None:
     """The role's own search_path, and the rows of the version tables exactly as stored."""
     schemas = ", ".join(map(quoted, path)) or "''"
     target.run(f"ALTER DATABASE {quoted(_database(target.address))} SET search_path = {schemas}")

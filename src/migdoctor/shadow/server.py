@@ -24,6 +24,8 @@ from migdoctor.errors import NotObserved
 from migdoctor.shadow import binaries
 
 _PREFIX = "migdoctor-pg-"
+_MEMORY = "/dev/shm"
+_NOEXEC = 8  # MS_NOEXEC of mount(2); the os module has the name on Linux only
 _SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
@@ -33,7 +35,7 @@ _SETTINGS = {
     "max_wal_senders": "0",
     "autovacuum": "off",
     "jit": "off",
-    "shared_buffers": "32MB",
+    "shared_buffers": "64MB",
     "max_connections": "60",
     "max_locks_per_transaction": "2048",  # a schema of thousands of tables in one transaction
     "log_min_messages": "error",
@@ -182,7 +184,8 @@ def _started() -> Server:
     who = binaries.account()
     if who is None and os.geteuid() == 0:
         raise NotObserved("shadow", "no unprivileged account to run a private server under")
-    base = _base(who)
+    in_place = binaries.runs_in_place(programs, who)
+    base = _base(who, executable=not in_place)
     _sweep(base)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
     _claim(folder)
@@ -194,7 +197,8 @@ def _started() -> Server:
     server = Server(folder, programs, who)
     atexit.register(server.stop)
     try:
-        server._programs = binaries.reachable(programs, who, folder / "programs")
+        if who is not None and not in_place:
+            server._programs = binaries.copied(programs, who, folder / "programs")
         server.start()
     except BaseException:
         server.stop()
@@ -202,16 +206,32 @@ def _started() -> Server:
     return server
 
 
-def _base(who: binaries.Account | None) -> Path:
-    """A temporary folder with a short name that the account can pass through."""
-    for name in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+def _base(who: binaries.Account | None, *, executable: bool) -> Path:
+    """A temporary folder with a short name that the account can pass through.
+
+    Memory comes first where there is plenty and TMPDIR does not ask otherwise: a schema is
+    thousands of small files. Programs cannot be started from there in most containers.
+    """
+    names = [tempfile.gettempdir(), "/tmp", "/var/tmp"]
+    if not os.environ.get("TMPDIR") and _roomy(_MEMORY):
+        names.insert(0, _MEMORY)
+    for name in names:
         place = Path(name).resolve()
         # A socket's path may have 107 bytes (unix(7)); ours adds about 40.
         if len(str(place)) > 60 or not os.access(place, os.W_OK):
             continue
+        if executable and os.statvfs(place).f_flag & _NOEXEC:
+            continue
         if who is None or all(p.stat().st_mode & stat.S_IXOTH for p in (place, *place.parents)):
             return place
     raise NotObserved("shadow", "no temporary folder that a private server could use")
+
+
+def _roomy(place: str) -> bool:
+    try:
+        return shutil.disk_usage(place).free > 1 << 30
+    except OSError:
+        return False
 
 
 _claims: dict[Path, int] = {}

@@ -29,7 +29,7 @@ def read(session: Session) -> Schema:
     objects = session.query(_OBJECTS)
     columns: dict[str, list[tuple[str, str, int, str | None, int, int]]] = {}
     for table, *column in session.query(_COLUMNS):
-        columns.setdefault(table, []).append(tuple(column))  # type: ignore[arg-type]  # six of seven columns
+        columns.setdefault(table, []).append(tuple(column))
     hidden = {
         name
         for kind, name, _, sql in objects
@@ -68,7 +68,8 @@ def _table(
         # The key of a rowid table is never null, whether CREATE or ALTER said so or not.
         rowid = key and len(keys) == 1 and kind.upper() == "INTEGER"
         parts = [_type(kind), "NOT NULL" if not_null and not rowid else ""]
-        parts.append(f"DEFAULT {_default(default)}" if default is not None else "")
+        value = _default(default or "null")
+        parts.append(f"DEFAULT {value}" if value != "null" else "")
         if text := more.get(column.lower()):
             parts.append(f"COLLATE {text.collation}" if text.collation else "")
             parts.append(f"GENERATED {text.generated}" if text.generated else "")
@@ -84,7 +85,7 @@ def _type(declared: str) -> str:
 
 
 def _default(text: str) -> str:
-    """The expression of a default without case, spacing and outer parentheses."""
+    """The expression of a default without case, spacing and outer parentheses; "null" is none."""
     parts = sqlite_text.tokens(text)
     while len(parts) > 2 and parts[0].text == "(" and _wraps(parts):
         parts = parts[1:-1]

@@ -7,6 +7,7 @@ CREATE TABLE only. The text is split into tokens; nothing is evaluated.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+|--[^\n]*(?:\n|$)|/\*.*?(?:\*/|$))
@@ -24,8 +25,7 @@ _COLUMN_STARTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One token. `text` is its normal form: names unquoted, everything but literals lower-case."""
 
     kind: str

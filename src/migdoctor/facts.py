@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Certainty = Literal["certain", "likely", "unknown"]
 
 
 class FactKey(NamedTuple):

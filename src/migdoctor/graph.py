@@ -101,13 +101,12 @@ class History:
 
     @cached_property
     def trustworthy(self) -> bool:
-        """Every id is known: no file that alembic loads is unreadable, no location absent.
+        """The graph is whole: every file that alembic loads is in it, every location is there.
 
         False means that an id which seems to be unknown may be that of an unread file.
         """
         read = {r.path for r in self.revisions}
-        nameless = any(b.id is None and b.path not in read for b in self.broken)
-        return not (nameless or self.absent)
+        return not self.absent and all(b.path in read for b in self.broken)
 
     @cached_property
     def unread(self) -> Mapping[str, Broken]:

@@ -7,67 +7,12 @@ are the same for every state and do not vote.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
 
-from migdoctor.facts import FactKey
+from migdoctor.facts import Certainty, FactKey
 from migdoctor.graph import History
 from migdoctor.mincut import cheapest
-from migdoctor.model import Certainty
-from migdoctor.timeline import Timeline, Unit
-
-State = Literal["applied", "missing", "partly", "unknown"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Footprint:
-    """What of one revision is in the live schema. `units` follow `Timeline.units`."""
-
-    id: str
-    units: tuple[State, ...]
-
-    @property
-    def state(self) -> State:
-        """applied or missing when all units that can be told are; unknown when none can."""
-        told = {u for u in self.units if u != "unknown"}
-        if not told:
-            return "unknown"
-        return told.pop() if len(told) == 1 else "partly"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partial:
-    """A revision of which the first `applied` of `total` units are in the live schema."""
-
-    id: str
-    applied: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """Where the live schema stands.
-
-    `located` are the last complete revisions (the heads of `applied`). `candidates` are revisions
-    that could as well be located because their states are the same; `rivals` are revisions whose
-    states differ and are just as near: with any of them the position is ambiguous. `partial` are
-    revisions of which only a first part ran. `distance` counts facts touched by history in which
-    the state differs from live; `margin` is how many more the next different state differs in
-    (None: there is no other). `state` are the facts that belong to the position.
-    """
-
-    located: tuple[str, ...]
-    applied: frozenset[str]
-    candidates: tuple[str, ...]
-    rivals: tuple[str, ...]
-    partial: tuple[Partial, ...]
-    distance: int
-    margin: int | None
-    certainty: Certainty
-    why: str
-    state: Mapping[FactKey, str]
-    footprints: Mapping[str, Footprint]
+from migdoctor.timeline import Footprint, Partial, Position, State, Timeline, Unit
 
 
 def locate(

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, assert_never
+from typing import TYPE_CHECKING, Any, NoReturn, assert_never
 
 from migdoctor.errors import DoctorError, NotApplicable, NotObserved
 from migdoctor.facts import (
     Activity,
+    Certainty,
     Draft,
     Identity,
     ModelDiff,
@@ -25,8 +26,7 @@ from migdoctor.facts import (
     VersionTable,
 )
 from migdoctor.graph import History
-
-Certainty = Literal["certain", "likely", "unknown"]
+from migdoctor.timeline import Position, Timeline
 
 
 class Severity(StrEnum):
@@ -79,6 +79,8 @@ class Observation:
     activity: Activity
     identity: Identity
     models: ModelDiff
+    timeline: Timeline  # the project's own history, replayed on a throw-away shadow
+    position: Position  # where the live schema stands on it
     merge_draft: Draft  # the merge revision of all heads, when there are several
     sightings: Mapping[str, Sighting]  # ids of rows that no local file has -> where seen
 

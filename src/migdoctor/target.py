@@ -115,7 +115,7 @@ def _target(
         address=address,
         no_address=problem,
         version_table=(
-            context.version_table_schema if context else None,
+            (context.version_table_schema or context.search_path) if context else None,
             context.version_table if context else "alembic_version",
         ),
         has_metadata=bool(context and context.has_metadata),

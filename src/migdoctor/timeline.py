@@ -1,4 +1,4 @@
-"""What the schema looks like after every statement of every revision, as plain values.
+"""What the schema looks like after every statement of every revision, and where live stands.
 
 A timeline is a set of deltas, not of states: each statement adds and removes facts, so branches
 and merges stay a graph and any mixture of applied revisions is a sum.
@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from migdoctor.facts import FactKey
+from migdoctor.facts import Certainty, FactKey
 
+State = Literal["applied", "missing", "partly", "unknown"]
 Rung = Literal["replay", "replay-without-data", "rebuilt-base", "footprint"]
 
 
@@ -86,6 +87,56 @@ class Timeline:
         for unit in also:
             apply_unit(state, unit)
         return state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """What of one revision is in the live schema. `units` follow `Timeline.units`."""
+
+    id: str
+    units: tuple[State, ...]
+
+    @property
+    def state(self) -> State:
+        """applied or missing when all units that can be told are; unknown when none can."""
+        told = {u for u in self.units if u != "unknown"}
+        if not told:
+            return "unknown"
+        return told.pop() if len(told) == 1 else "partly"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partial:
+    """A revision of which the first `applied` of `total` units are in the live schema."""
+
+    id: str
+    applied: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where the live schema stands.
+
+    `located` are the last complete revisions (the heads of `applied`). `candidates` are revisions
+    that could as well be located because their states are the same; `rivals` are revisions whose
+    states differ and are just as near: with any of them the position is ambiguous. `partial` are
+    revisions of which only a first part ran. `distance` counts facts touched by history in which
+    the state differs from live; `margin` is how many more the next different state differs in
+    (None: there is no other). `state` are the facts that belong to the position.
+    """
+
+    located: tuple[str, ...]
+    applied: frozenset[str]
+    candidates: tuple[str, ...]
+    rivals: tuple[str, ...]
+    partial: tuple[Partial, ...]
+    distance: int
+    margin: int | None
+    certainty: Certainty
+    why: str
+    state: Mapping[FactKey, str]
+    footprints: Mapping[str, Footprint]
 
 
 def apply_unit(state: dict[FactKey, str], unit: Unit) -> None:

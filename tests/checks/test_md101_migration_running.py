@@ -32,10 +32,14 @@ def test_silent_when_others_only_work():
 
 
 def test_shows_who_since_when_and_what():
-    seen = busy(session(7, None), session(4711, "it changed alembic_version", holds=("users",)))
+    seen = busy(
+        session(7, None),
+        session(4711, "it changed alembic_version", holds=("users",)),
+        dialect="postgresql",
+    )
     (finding,) = CHECK.find(seen)
     assert CHECK.severity is Severity.WARNING
-    (evidence,) = finding.evidence
+    evidence = finding.evidence[0]
     assert evidence.title == "pid 4711"
     assert evidence.text.splitlines() == [
         "taken for a migration: it changed alembic_version",
@@ -61,3 +65,17 @@ def test_two_racing_migrations_are_one_finding_with_both():
     (finding,) = CHECK.find(seen)
     assert [e.title for e in finding.evidence] == ["pid 1", "pid 2", "to ask again"]
     assert "waits for pid 1, 3" in finding.evidence[1].text
+
+
+def test_a_long_statement_is_one_short_line():
+    long = "UPDATE users\n  SET email = '" + "x" * 1000 + "'"
+    (finding,) = CHECK.find(busy(session(1, "alembic", query=long), dialect="postgresql"))
+    last = finding.evidence[0].text.splitlines()[-1]
+    assert last.startswith("last statement: UPDATE users SET email = 'xxx")
+    assert last.endswith("x...")
+    assert len(last) < 330
+
+
+def test_a_sqlite_process_has_a_command():
+    (finding,) = CHECK.find(busy(session(1, "alembic", query="alembic upgrade head")))
+    assert "command: alembic upgrade head" in finding.evidence[0].text

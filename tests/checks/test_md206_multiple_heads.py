@@ -71,3 +71,11 @@ def test_left_to_a_person_without_a_draft_or_a_folder_to_write():
     )
     shut = files(*FORK, merge_draft=DRAFT, writable_files=False)
     assert "revision = 'm5'" in why(CHECK, shut)
+
+
+def test_stale_bytecode_is_not_to_be_merged():
+    fork = revision("ddd4", "bbb2")
+    phantom = type(fork)(
+        **{f: getattr(fork, f) for f in fork.__slots__} | {"path": Path("versions/ddd4.pyc")}
+    )
+    assert not found(CHECK, files(*CHAIN, phantom))

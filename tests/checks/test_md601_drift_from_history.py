@@ -9,6 +9,7 @@ from tests.facts import healthy
 from migdoctor.checks.md601_drift_from_history import CHECK
 from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.facts import Draft, Drift, FactKey, ModelDiff, Schema, TmpTable, VersionTable
+from migdoctor.graph import History
 from migdoctor.model import (
     EditFile,
     Hazard,
@@ -25,7 +26,8 @@ INDEX = Drift(
     op="add_index", subject="orders.ix_orders_user_id", text="index ix_orders_user_id is missing"
 )
 CREATE = "CREATE INDEX ix_orders_user_id ON orders (user_id)"
-DRAFT = Draft(id="ddd4", path=Path("/srv/app/versions/ddd4_adopt.py"), text="revision = 'ddd4'\n")
+TEXT = '"""record what the database has\n\nRevises: ccc3\n"""\n\nrevision = "ddd4"\n'
+DRAFT = Draft(id="ddd4", path=Path("/srv/app/versions/ddd4_record.py"), text=TEXT)
 DIFF = ModelDiff(drifts=(INDEX,), restore=((CREATE, ()),), adopt=DRAFT)
 
 
@@ -164,6 +166,17 @@ def test_adopt_keeps_the_rows_of_others():
     stamp = cures(rows(healthy(models=DIFF), "aaa1", "ccc3"))["adopt"].steps[1]
     assert isinstance(stamp, Stamp)
     assert (stamp.before, stamp.after) == (("aaa1", "ccc3"), ("aaa1", "ddd4"))
+
+
+def test_what_was_adopted_once_is_not_adopted_or_dropped_next():
+    seen = healthy(models=DIFF)
+    *older, head = seen.history.revisions
+    adopted = replace(head, message="record what the database has")
+    seen = seen.having(history=History(revisions=(*older, adopted)))
+    (finding,) = CHECK.find(seen)
+    (answer,) = CHECK.remedy(finding, seen)
+    assert isinstance(answer, NeedsHuman)
+    assert "ccc3" in answer.why
 
 
 def test_adopt_prints_the_file_where_it_may_not_write():

@@ -318,7 +318,8 @@ def test_what_cannot_be_read_is_a_fact_with_a_place(tmp_path: Path, name: str):
     assert line in (None, broken.line), broken
     assert broken.text
     assert "zz" in seen.by_id
-    assert seen.trustworthy is (id is not None)
+    assert seen.trustworthy is ("a" in seen.by_id)
+    assert list(seen.unread) == ([id] if id and not seen.trustworthy else [])
 
 
 def test_a_broken_body_leaves_the_graph_whole(tmp_path: Path):
@@ -361,10 +362,17 @@ def test_a_folder_that_is_not_there_or_is_no_folder(tmp_path: Path):
     assert not read(gone).trustworthy
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_the_right_to_read_it(tmp_path: Path):
-    write(tmp_path, "a1").chmod(0)
-    assert [b.kind for b in read(tmp_path).broken] == ["unreadable"]
+def test_a_file_without_the_right_to_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shut, real = str(write(tmp_path, "a1")), os.open
+
+    def refuse(path: str, *more: int) -> int:
+        if path == shut:  # root would be allowed to
+            raise PermissionError(13, "Permission denied")
+        return real(path, *more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    (broken,) = read(tmp_path).broken
+    assert (broken.kind, broken.text) == ("unreadable", "it cannot be read: Permission denied")
 
 
 def test_computed_labels_keep_the_revision(tmp_path: Path):

@@ -202,7 +202,8 @@ def test_connection_of_its_own_is_refused(tmp_path):
         "import sqlite3\nfrom sqlalchemy import create_engine, event",
         'engine = create_engine("sqlite://")\n'
         '@event.listens_for(engine, "checkout")\n'
-        'def swap(dbapi, record, fairy):\n    record.dbapi_connection = sqlite3.connect("own.db")\n'
+        "def swap(dbapi, record, fairy):\n"
+        '    record.dbapi_connection = sqlite3.connect("../clone.db")\n'
         "    fairy.dbapi_connection = record.dbapi_connection",
     )
     folder = project(tmp_path / "p", env=env, url=None)

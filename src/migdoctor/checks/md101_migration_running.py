@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from migdoctor.facts import Session
 from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
 
+SHOWN = 300  # characters of a statement; the rest is in pg_stat_activity
 HOW_TO_LOOK = (
     "SELECT pid, application_name, state, now() - xact_start AS open_for, "
     "pg_blocking_pids(pid) AS waits_for, query FROM pg_stat_activity "
@@ -12,8 +13,10 @@ HOW_TO_LOOK = (
 )
 
 
-def described(session: Session) -> str:
-    """What is known about one session, a line each."""
+def described(session: Session, dialect: str) -> str:
+    """What is known about one session, a line each; on SQLite a session is a process."""
+    doing = "command" if dialect == "sqlite" else "last statement"
+    query = " ".join(session.query.split())
     who = ", ".join(
         part
         for part in (
@@ -30,7 +33,7 @@ def described(session: Session) -> str:
         "" if session.seconds is None else f"open for: {session.seconds:.0f} s",
         f"waits for pid {', '.join(map(str, session.blocked_by))}" if session.blocked_by else "",
         f"holds: {', '.join(session.holds)}" if session.holds else "",
-        f"last statement: {session.query}" if session.query else "",
+        f"{doing}: {query[:SHOWN]}{'...' * (len(query) > SHOWN)}" if query else "",
     ]
     return "\n".join(line for line in lines if line)
 
@@ -40,7 +43,7 @@ def find(seen: Observation) -> Iterator[Finding]:
     at_work = [s for s in seen.activity.sessions if s.migrating]
     if not at_work:
         return
-    evidence = [Evidence(title=f"pid {s.pid}", text=described(s)) for s in at_work]
+    evidence = [Evidence(title=f"pid {s.pid}", text=described(s, seen.dialect)) for s in at_work]
     if seen.dialect == "postgresql":
         evidence.append(Evidence(title="to ask again", text=HOW_TO_LOOK))
     yield Finding(

@@ -23,7 +23,7 @@ def find(seen: Observation) -> Iterator[Finding]:
             message=f"{revision.id} follows {parent!r}, which no revision file has: every "
             f"alembic command dies with KeyError: {parent!r}",
             help=f"Bring the file of {parent!r} back, or correct down_revision.{guess}{doubt}",
-            certainty="certain" if history.trustworthy else "likely",
+            certainty="likely" if unread else "certain",
             evidence=(
                 Evidence(
                     title=f"{revision.path}:{revision.line}",

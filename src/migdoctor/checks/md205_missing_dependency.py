@@ -8,6 +8,7 @@ from migdoctor.model import Check, Evidence, Finding, Observation, Severity, lea
 def find(seen: Observation) -> Iterator[Finding]:
     """Files are loaded with exact ids and labels only; partial ids and `label@head` fail too."""
     history = seen.history
+    unread = any(b.id is None for b in history.broken)
     for revision, name in history.missing_dependencies:
         meant = history.meant_by(name.partition("@")[0])
         guess = f" It may mean {meant[0]}: {meant[1]}." if meant else ""
@@ -17,7 +18,7 @@ def find(seen: Observation) -> Iterator[Finding]:
             message=f"{revision.id} depends on {name!r}, which is no revision and no branch "
             f"label: every alembic command dies with KeyError: {name!r}",
             help=f"Bring that revision back, or correct depends_on.{guess}",
-            certainty="certain" if history.trustworthy else "likely",
+            certainty="likely" if unread else "certain",
             evidence=(
                 Evidence(
                     title=f"{revision.path}:{revision.line}",

@@ -20,12 +20,15 @@ def rivals(seen: Observation) -> tuple[str, ...]:
     """Heads that `head` cannot choose between: not implied, and of the same labels as another.
 
     A labelled branch of its own is by design, and so is a head that another revision depends on.
-    A head that hangs on a missing parent (MD203) has no known place and is left out.
+    A head that hangs on a missing parent (MD203) has no known place and is left out, and so is
+    stale bytecode beside sources (MD208): it is to be put aside, not to be merged.
     """
     history = seen.history
     lost = {revision.id for revision, _ in history.missing_parents}
     lost |= {r.id for r in history.by_id.values() if history.unread.keys() & {*r.down}}
     heads = [h for h in history.heads if h not in history.implied]
+    sources = any(r.path.suffix == ".py" for r in history.revisions)
+    lost |= {r.id for r in history.by_id.values() if sources and r.path.suffix == ".pyc"}
     heads = [h for h in heads if not (history.closure((h,)) & lost)]
     sets = [history.labelled(h) for h in heads]
     return tuple(h for h, labels in zip(heads, sets, strict=True) if sets.count(labels) > 1)

@@ -110,6 +110,9 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
                 "(MD301, MD302, MD308), then run again",
             ),
         )
+    if recorded := adopted(seen):
+        why = f"revision {recorded} records what the database has: change the models as it shows"
+        return (NeedsHuman(finding=finding, why=why),)
     cures: list[Cure] = []
     if seen.models.restore:
         cures.append(restore(finding, seen, seen.models.restore))
@@ -119,6 +122,17 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
         why = seen.models.why_not or "alembic renders no operation for this difference"
         cures.append(NeedsHuman(finding=finding, why=f"compare by hand: {why}"))
     return tuple(cures)
+
+
+def adopted(seen: Observation) -> str:
+    """The head, where it is such a revision already: a second one would record the same twice.
+
+    It is known by its message, the first line of the draft.
+    """
+    if seen.models.adopt is None:
+        return ""
+    title = seen.models.adopt.text.strip().partition("\n")[0].strip("\"' ")
+    return next((h for h in seen.history.heads if seen.history.by_id[h].message == title), "")
 
 
 def restore(

@@ -18,6 +18,7 @@ from migdoctor.graph import Broken, Bytecode, History, Revision
 from migdoctor.observe.revision_file import parse
 
 _SOURCE = re.compile(r"(?!\.\#|__init__)(.*\.py)$")
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _COMPILED = re.compile(r"(?!\.\#|__init__)(.*\.py)c$")
 
 
@@ -193,7 +194,7 @@ def _source_of(name: str) -> str:
 
 def _bytes(path: str) -> tuple[bytes, os.stat_result]:
     """Content and status of a regular file; a pipe or device is refused, never waited for."""
-    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    opened = os.open(path, _FLAGS)
     try:
         status = os.fstat(opened)
         if not stat.S_ISREG(status.st_mode):
@@ -212,12 +213,12 @@ def _compiled_from(cached: str, source: os.stat_result) -> bool:
     That is also all that Python asks before it takes the .pyc in place of the source.
     """
     try:
-        opened = os.open(cached, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        opened = os.open(cached, _FLAGS)
         try:
             header = os.read(opened, 16)
         finally:
             os.close(opened)
     except OSError:
         return False
-    stamp = struct.pack("<4xII", int(source.st_mtime) & 0xFFFFFFFF, source.st_size & 0xFFFFFFFF)
-    return header[2:4] == b"\r\n" and header[4:] == stamp
+    when, size = int(source.st_mtime) & 0xFFFFFFFF, source.st_size & 0xFFFFFFFF
+    return header[2:] == struct.pack("<2s4xII", b"\r\n", when, size)

@@ -28,13 +28,24 @@ _DOC = (
 )
 _IMPORT = rb"(?:from|import)[ \t]+[\w., \t]+(?:\([\w, \t\n]*\))?" + _END
 _VALUE = rb"(?:None|" + _TEXT + rb"|[(\[][ \t\n]*(?:" + _TEXT + rb"[ \t\n]*,?[ \t\n]*)*+[)\]])"
-_NAME = rb"[A-Za-z_]\w*[ \t]*(?::[\w\[\], \t.|]+)?"
+_TYPED = rb"[ \t]*(?::[\w\[\], \t.|]+)?=[ \t]*"
+_OTHER = rb"(?!(?:(?:down_)?revision|branch_labels|depends_on)\b)[A-Za-z_]\w*" + (
+    _TYPED + _VALUE + _END
+)
+_MORE = rb"(?:" + _BLANK + rb"|" + _OTHER + rb")*+"
 _HEAD = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:" + _BLANK + rb")*+(?:[rRuU]?" + _DOC + _END + rb")?"
-    rb"(?:" + _BLANK + rb"|" + _IMPORT + rb")*+"
-    rb"(?P<block>(?:" + _BLANK + rb"|" + _NAME + rb"=[ \t]*" + _VALUE + _END + rb")+)"
+    rb"(?:" + _BLANK + rb"|" + _IMPORT + rb"|" + _OTHER + rb")*+"
+    rb"(?P<at>revision)"
+    + _TYPED
+    + rb"("
+    + _TEXT
+    + rb")"
+    + _END
+    + (_MORE + rb"down_revision" + _TYPED + rb"(" + _VALUE + rb")" + _END)
+    + (rb"(?:" + _MORE + rb"branch_labels" + _TYPED + rb"(" + _VALUE + rb")" + _END + rb")?")
+    + (rb"(?:" + _MORE + rb"depends_on" + _TYPED + rb"(" + _VALUE + rb")" + _END + rb")?")
 )
-_ASSIGN = re.compile(rb"^(\w+)[ \t]*(?::[^=\n]*)?=[ \t]*(" + _VALUE + rb")", re.MULTILINE)
 _COOKIE = re.compile(rb"coding[:=][ \t]*([-\w.]+)")
 _STAR = re.compile(rb"\bimport[\s(\\]*\*")
 # What could bind a module's name without naming it; `revision` covers `down_revision`.
@@ -65,7 +76,7 @@ def parse(data: bytes, path: Path, compiled: bool = False) -> Outcome:
 
 
 class _Head(NamedTuple):
-    values: dict[str, Any]
+    values: tuple[Any, ...]  # in the order of FIELDS
     line: int
     message: str
 
@@ -74,7 +85,7 @@ def _fast_head(data: bytes) -> _Head | None:
     """The identifiers where the top of the file is plain beyond doubt, else None."""
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
-    if not data.endswith(b"\n"):
+    if data[-1:] != b"\n":
         data += b"\n"
     found = _HEAD.match(data)
     if found is None or b"\r" in data or b"\0" in data or _foreign_encoding(data):
@@ -85,35 +96,28 @@ def _fast_head(data: bytes) -> _Head | None:
             return None
     if b"import" in rest and _STAR.search(rest):
         return None
-    start, values, line = found.start("block"), {}, 1
-    for name, value, at in ((m[1], m[2], m.start()) for m in _ASSIGN.finditer(found["block"])):
-        field = name.decode()
-        if field not in FIELDS:
-            continue
-        if field in values or not value.isascii():
-            return None
-        values[field] = _literal(value)
-        if field == "revision":
-            line = data.count(b"\n", 0, start + at) + 1
-    if not isinstance(values.get("revision"), str) or "down_revision" not in values:
+    doc, doc1, doc2, _, *texts = found.groups()
+    try:
+        values = tuple([None if t is None or t == b"None" else _literal(t) for t in texts])
+    except UnicodeDecodeError:
         return None
-    document = found["doc"] or found["doc1"] or found["doc2"] or b""
-    return _Head(values, line, _first_line(document.decode("utf-8", "replace")))
+    document = (doc or doc1 or doc2 or b"").decode("utf-8", "replace")
+    line = data.count(b"\n", 0, found.start("at")) + 1
+    return _Head(values, line, _first_line(document))
 
 
 def _foreign_encoding(data: bytes) -> bool:
     """A PEP 263 cookie in the first two lines that names anything but UTF-8."""
-    top = data[: data.find(b"\n", data.find(b"\n") + 1)]
-    cookie = _COOKIE.search(top) if b"coding" in top else None
+    if b"coding" not in data[:400]:
+        return False
+    cookie = _COOKIE.search(data[: data.find(b"\n", data.find(b"\n") + 1)])
     return cookie is not None and cookie[1].lower() not in (b"utf-8", b"utf8", b"ascii")
 
 
 def _literal(value: bytes) -> Any:
-    if value == b"None":
-        return None
-    if value[:1] in b"\"'":
-        return value[1:-1].decode()
-    return ast.literal_eval(value.decode())
+    """A text or a bracket of texts; ASCII alone, so that no encoding can matter."""
+    text = value.decode("ascii")
+    return text[1:-1] if text[0] in "\"'" else ast.literal_eval(text)
 
 
 def _first_line(document: str) -> str:
@@ -121,12 +125,12 @@ def _first_line(document: str) -> str:
 
 
 def _revision(head: _Head, data: bytes, path: Path) -> Revision:
-    values = head.values
+    id, down, labels, depends_on = head.values
     return Revision(
-        id=values["revision"],
-        down=_texts(values["down_revision"]),
-        depends_on=_texts(values.get("depends_on")),
-        labels=_texts(values.get("branch_labels")),
+        id=id,
+        down=_texts(down),
+        depends_on=_texts(depends_on),
+        labels=_texts(labels),
         path=path,
         line=head.line,
         message=head.message,
@@ -140,7 +144,7 @@ def _texts(value: Any) -> tuple[str, ...]:
         return ()
     if isinstance(value, str):
         return (value,)
-    if isinstance(value, (tuple, list, set)) and all(isinstance(v, str) for v in value):
+    if isinstance(value, tuple | list | set) and all(isinstance(v, str) for v in value):
         return tuple(value)
     raise TypeError(value)
 
@@ -208,8 +212,12 @@ def _slow(data: bytes, path: Path) -> Outcome:
     broken = module.trouble(path, "dynamic", computed[0], "which is computed") if computed else None
     if any(field in computed for field in ("revision", "down_revision")):
         return None, broken
-    values = {**module.known, "branch_labels": module.labels()}
-    head = _Head(values, module.nodes["revision"].lineno, _first_line(document))
+    known = {**module.known, "branch_labels": module.labels()}
+    head = _Head(
+        tuple(known.get(field) for field in FIELDS),
+        module.nodes["revision"].lineno,
+        _first_line(document),
+    )
     return _revision(head, data, path), broken
 
 

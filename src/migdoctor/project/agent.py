@@ -176,7 +176,7 @@ def guard() -> None:
             real_connect(record, *args, **kw)
         finally:
             pool._invoke_creator = keep
-        record.info["migdoctor"] = State.target[0]
+        record.info["migdoctor"] = (State.target[0], _raw(record))
 
     def configure(environment: Any, *args: Any, **kw: Any) -> None:
         real_configure(environment, *args, **kw)
@@ -543,8 +543,14 @@ def _dbapi_connection(connection: Any) -> Any:
     fairy = getattr(connection, "connection", None)
     if fairy is None:
         return None
-    raw = getattr(fairy, "dbapi_connection", None)
-    return raw if raw is not None else getattr(fairy, "connection", None)
+    return _raw(fairy)
+
+
+def _raw(holder: Any) -> Any:
+    """The driver's connection of a pool record or of what the pool lends out."""
+    if hasattr(type(holder), "dbapi_connection") or hasattr(holder, "dbapi_connection"):
+        return holder.dbapi_connection
+    return holder.connection  # SQLAlchemy 1.3
 
 
 def address(connection: Any, given: Any) -> tuple[str | None, dict[str, Any], list[str]]:
@@ -661,7 +667,8 @@ def verify(connection: Any, question: dict[str, Any]) -> None:
         raise Failure("not-ours", "env.py gave configure() no connection")
     if isinstance(_dbapi_connection(connection), Null):
         raise Failure("stale", "a connection from an earlier question is still in use")
-    if False:
+    url_made_for, made = connection.info.get("migdoctor") or (None, None)
+    if url_made_for != question["url"] or _dbapi_connection(connection) is not made:
         raise Failure("not-ours", "env.py uses a connection that was not made here")
     url = make_url(question["url"])
     if connection.dialect.name == "sqlite":

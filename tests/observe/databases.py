@@ -1,0 +1,81 @@
+"""Helpers for tests on real databases: connections, and others who hold locks."""
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import make_url
+
+
+def driver(url: str, **more: Any) -> "psycopg.Connection[tuple[Any, ...]]":
+    """A plain driver connection, in autocommit; to be used with `with`."""
+    parsed = make_url(url)
+    return psycopg.connect(
+        host=str(parsed.query["host"]), port=5432, user=parsed.username or "postgres",
+        dbname=parsed.database, autocommit=True, **more,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def in_background(work: Callable[[], object]) -> Iterator[None]:
+    """Something that waits meanwhile; its own failure (a cancelled wait) is no matter."""
+
+    def quietly() -> None:
+        with contextlib.suppress(psycopg.Error):
+            work()
+
+    thread = threading.Thread(target=quietly)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(20)
+
+
+def wait_for_lock(url: str) -> None:
+    """Return when some session of this database waits for a lock."""
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM"
+        " pg_database WHERE datname = current_database())"
+    )
+    with driver(url) as connection:
+        for _ in range(200):
+            if connection.execute(waiting).fetchall() != [(0,)]:
+                return
+            time.sleep(0.02)
+    raise AssertionError("nobody waits")
+
+
+def script(path: Path, sql: str) -> None:
+    """Run a script on a SQLite file."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(sql)
+
+
+@contextlib.contextmanager
+def writer(path: Path, *statements: str) -> "Iterator[subprocess.Popen[str]]":
+    """Another process that has run `statements` on a SQLite file and keeps its transaction open."""
+    code = (
+        "import sqlite3, sys\n"
+        "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "for s in sys.argv[2:]: c.execute(s).fetchall()\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path), *statements],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()

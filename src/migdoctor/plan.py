@@ -216,6 +216,8 @@ def _choose(
     key = next((key for _code, key in matches if key), None)
     if key is not None:
         named = next((r for r in remedies if r.key == key), None)
+        if not remedies:
+            return Treatment(finding=finding, cures=cures, taken=None)
         if named is None:
             keys = ", ".join(f"{finding.code}:{r.key}" for r in remedies) or "none"
             raise UsageError(f"{finding.code} has no cure '{key}' here.", f"It has: {keys}.")

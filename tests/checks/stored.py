@@ -1,54 +1,26 @@
 """Observations with given version rows, histories or tmp tables, for MD3xx and MD4xx."""
 
-from pathlib import Path
 from typing import Any
 
-from tests.facts import healthy
-
-from migdoctor.facts import FactKey, Schema, Sighting, TmpTable, VersionTable
+from migdoctor.facts import FactKey, Schema, Sighting, TmpTable
 from migdoctor.graph import Broken, History, Revision
 from migdoctor.model import Check, Cure, Finding, Observation, Remedy, Sql, Stamp, stamp_statements
+from tests.facts import CHAIN, healthy, version_table
 
 USERS = Schema(facts={FactKey("main", "users", "table", "users"): ""})
 EMPTY = Schema(facts={})
-
-
-def revision(id: str, *down: str, depends_on: tuple[str, ...] = ()) -> Revision:
-    return Revision(
-        id=id,
-        down=down,
-        depends_on=depends_on,
-        labels=(),
-        path=Path(f"versions/{id}.py"),
-        line=3,
-        message=f"do {id}",
-        sha="",
-    )
 
 
 def history(*revisions: Revision, broken: tuple[Broken, ...] = ()) -> History:
     return History(revisions=revisions, broken=broken)
 
 
-CHAIN = history(revision("aaa1"), revision("bbb2", "aaa1"), revision("ccc3", "bbb2"))
-
-
-def version_table(*rows: str | None, **changes: Any) -> VersionTable:
-    facts: dict[str, Any] = {
-        "schema": "main",
-        "name": "alembic_version",
-        "rows": rows,
-        "width": None,
-        "primary_key": True,
-        "configured": True,
-        "ddl": "CREATE TABLE alembic_version (\n\tversion_num VARCHAR(32) NOT NULL\n)",
-    }
-    return VersionTable(**(facts | changes))
+DDL = "CREATE TABLE alembic_version (\n\tversion_num VARCHAR(32) NOT NULL\n)"
 
 
 def stored(*rows: str | None, **changes: Any) -> Observation:
     """A well database but for its version rows; history aaa1 -> bbb2 -> ccc3 if none is given."""
-    facts = {"version_tables": (version_table(*rows),), "history": CHAIN, "schema": USERS}
+    facts = {"version_tables": (version_table(*rows, ddl=DDL),), "history": CHAIN, "schema": USERS}
     return healthy(**(facts | changes))
 
 

@@ -1,12 +1,12 @@
 """MD301: dropped when empty, put aside when full, silent where the rows are nowhere else."""
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md301_orphan_tmp_table import CHECK
 from migdoctor.facts import FactKey, Quarantined, Schema
 from migdoctor.model import Hazard, NeedsHuman, Remedy, Sql
 from tests.checks.stored import cures, left, only, statements, tmp_table
+from tests.facts import healthy
 
 LONG = "customer_subscription_renewal_reminders_archive"
 CUT_NAME = f"_alembic_tmp_{LONG}"[:50]

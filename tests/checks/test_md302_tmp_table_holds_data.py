@@ -1,11 +1,11 @@
 """MD302: the only copy gets its name back; of two different copies none is ever chosen."""
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md302_tmp_table_holds_data import CHECK
 from migdoctor.model import NeedsHuman, Remedy, Sql
 from tests.checks.stored import cures, left, only, statements, tmp_table
+from tests.facts import healthy
 
 INDEX = "CREATE INDEX ix_users_nick ON users (nick)"
 RENAME = [

@@ -1,11 +1,10 @@
 """MD308: what was put aside is worth knowing and nothing more."""
 
-from tests.facts import healthy
-
 from migdoctor.checks.md308_quarantined_table import CHECK
 from migdoctor.facts import Quarantined
 from migdoctor.model import NeedsHuman, Severity
 from tests.checks.stored import cures, only
+from tests.facts import healthy
 
 
 def test_silent_on_a_well_database():

@@ -1,11 +1,11 @@
 """MD309: nothing here and nothing there."""
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md309_table_lost import CHECK
 from migdoctor.model import NeedsHuman
 from tests.checks.stored import cures, left, only, tmp_table
+from tests.facts import healthy
 
 
 def test_silent_on_a_well_database():

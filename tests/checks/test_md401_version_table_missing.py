@@ -1,12 +1,12 @@
 """MD401: tables without a record of where they are."""
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md401_version_table_missing import CHECK
 from migdoctor.facts import Schema
 from migdoctor.model import NeedsHuman
-from tests.checks.stored import EMPTY, cures, history, only, stored, version_table
+from tests.checks.stored import EMPTY, cures, history, only, stored
+from tests.facts import healthy, version_table
 
 
 def test_silent_on_a_well_database():

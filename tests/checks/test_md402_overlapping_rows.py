@@ -1,11 +1,11 @@
 """MD402: an ancestor goes, everything else stays."""
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md402_overlapping_rows import CHECK
-from migdoctor.model import NeedsHuman, Severity
-from tests.checks.stored import after, cures, history, only, revision, statements, stored
+from migdoctor.model import Remedy, Severity
+from tests.checks.stored import after, cures, history, only, statements, stored
+from tests.facts import healthy, revision
 
 FORKED = history(
     revision("aaa1"),
@@ -54,7 +54,8 @@ def test_a_row_implied_through_depends_on_is_worth_knowing_only():
     seen = stored("left1", "right2", history=FORKED)
     (cure,) = cures(CHECK, seen)
     assert only(CHECK, seen).severity is Severity.INFO
-    assert isinstance(cure, NeedsHuman)
+    assert isinstance(cure, Remedy)
+    assert (cure.key, cure.default, after(cure)) == ("implied", False, ["right2"])
 
 
 def test_nothing_is_removed_inside_a_cycle():

@@ -1,10 +1,10 @@
 """MD403: one row of each stays."""
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md403_duplicate_rows import CHECK
 from tests.checks.stored import after, cures, only, statements, stored
+from tests.facts import healthy
 
 
 def test_silent_on_a_well_database():

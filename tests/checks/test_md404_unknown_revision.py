@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md404_unknown_revision import CHECK
 from migdoctor.errors import NotObserved
 from migdoctor.graph import Broken
 from migdoctor.model import NeedsHuman, Observation
-from tests.checks.stored import CHAIN, cures, history, only, sighting, stored
+from tests.checks.stored import cures, history, only, sighting, stored
+from tests.facts import CHAIN, healthy, revision
 
 
 def unknown(*rows: str | None, **changes: object) -> Observation:
@@ -47,8 +47,6 @@ def test_several_unknown_ids_are_one_finding_and_known_ones_are_not_in_it():
 
 
 def test_a_beginning_of_two_ids_is_unknown_and_both_are_named():
-    from tests.checks.stored import revision
-
     two = history(revision("long_id_1"), revision("long_id_2", "long_id_1"))
     finding = only(CHECK, unknown("long_id_", history=two))
     assert "look like it: long_id_1, long_id_2" in finding.evidence[1].text

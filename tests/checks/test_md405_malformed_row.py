@@ -1,11 +1,11 @@
 """MD405: an id badly written is written exactly; a blank never decides anything."""
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md405_malformed_row import CHECK
 from migdoctor.model import NeedsHuman
-from tests.checks.stored import after, cures, history, only, revision, statements, stored
+from tests.checks.stored import after, cures, history, only, statements, stored
+from tests.facts import healthy, revision
 
 
 def test_silent_on_a_well_database():

@@ -1,11 +1,11 @@
 """MD406: a beginning of exactly one id, made whole; the column is widened first."""
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md406_truncated_row import CHECK
-from tests.checks.stored import after, cures, history, on_postgresql, only, revision, statements
+from tests.checks.stored import after, cures, history, on_postgresql, only, statements
 from tests.checks.stored import stored as stored_short
+from tests.facts import healthy, revision
 
 LONG = "ddd4_remember_when_a_user_was_last_seen"
 CUT = LONG[:32]

@@ -1,12 +1,12 @@
 """MD407: no row, but tables."""
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md407_version_table_empty import CHECK
 from migdoctor.facts import Schema
 from migdoctor.model import NeedsHuman
 from tests.checks.stored import EMPTY, cures, history, only, stored
+from tests.facts import healthy
 
 
 def test_silent_on_a_well_database():

@@ -1,11 +1,11 @@
 """MD408: room for the longest id, on PostgreSQL."""
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md408_version_column_too_narrow import CHECK
 from migdoctor.model import Remedy, Sql
-from tests.checks.stored import cures, history, on_postgresql, only, revision, statements, stored
+from tests.checks.stored import cures, history, on_postgresql, only, statements, stored
+from tests.facts import healthy, revision
 
 LONG = "ddd4_remember_when_a_user_was_last_seen"
 LINE = history(revision("aaa1"), revision(LONG, "aaa1"))

@@ -4,11 +4,11 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md409_version_table_without_primary_key import CHECK
 from migdoctor.model import NeedsHuman, Observation, Remedy, Sql
-from tests.checks.stored import cures, on_postgresql, statements, stored, version_table
+from tests.checks.stored import cures, on_postgresql, statements, stored
+from tests.facts import healthy, version_table
 
 PLAIN = "CREATE TABLE alembic_version (\n\tversion_num VARCHAR(32) NOT NULL\n)"
 EXTRA = "CREATE TABLE alembic_version (version_num TEXT NOT NULL, by TEXT DEFAULT (upper('x')))"

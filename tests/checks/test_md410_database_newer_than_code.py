@@ -1,12 +1,12 @@
 """MD410: on evidence of a line beyond a local head, and on nothing less."""
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md410_database_newer_than_code import CHECK
 from migdoctor.errors import NotObserved
 from migdoctor.model import NeedsHuman, Severity
 from tests.checks.stored import cures, only, sighting, stored
+from tests.facts import healthy
 
 
 def test_silent_on_a_well_database():

@@ -88,16 +88,17 @@ def test_who_blocks_whom(pg: str, pg_run: Run) -> None:
     with driver(pg) as root, driver(pg) as ddl:
         root.execute("BEGIN")
         root.execute("SELECT * FROM t")
+        pids = root.info.backend_pid, ddl.info.backend_pid
         with in_background(lambda: ddl.execute("ALTER TABLE t ADD b int")):
             wait_for_lock(pg)
             seen = look(pg)
             root.execute("ROLLBACK")
-    waiting = of(seen, ddl.info.backend_pid)
-    assert waiting.blocked_by == (root.info.backend_pid,)
+    blocker, waiting = (of(seen, pid) for pid in pids)
+    assert waiting.blocked_by == (blocker.pid,)
     assert "waits for ACCESS EXCLUSIVE on public.t" in waiting.holds
     assert waiting.migrating is not None
-    assert of(seen, root.info.backend_pid).holds == ("ACCESS SHARE on public.t",)
-    assert seen.exclusive == {"public.t": ddl.info.backend_pid}
+    assert blocker.holds == ("ACCESS SHARE on public.t",)
+    assert seen.exclusive == {"public.t": waiting.pid}
 
 
 def test_a_role_without_rights_sees_the_locks(pg: str, pg_run: Run) -> None:

@@ -254,6 +254,14 @@ def test_encodings_as_python_reads_them(tmp_path: Path, name: str):
     as_alembic(seen, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["utf-8", "bom", "crlf"])
+def test_plain_files_take_the_fast_way(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(revision_file, "_slow", None)
+    revision, _ = revision_file.parse(ENCODINGS[name], Path("x.py"))
+    assert revision is not None
+    assert revision.id == "a"
+
+
 # --- files that cannot be read ------------------------------------------------------------------
 
 
@@ -303,6 +311,7 @@ BROKEN = {
     "function": ("dynamic", 3, None, HEAD + "def revision(): pass\n"),
     "imported": ("dynamic", 2, None, "down_revision = None\nfrom x import y as revision\n"),
     "match": ("dynamic", 3, None, HEAD + "match x:\n    case [*revision]: pass\n"),
+    "brackets": ("syntax", 2, "a", "revision = 'a'\ndown_revision = ('b']\n"),
     "deep": ("syntax", None, "a", HEAD + "x = " + "(" * 300 + ")" * 300 + "\n"),
 }
 
@@ -576,7 +585,7 @@ def steps(rungs: int) -> dict[str, int]:
         "cycles": lambda h: h.cycles,
         "closure": lambda h: h.closure(h.heads),
         "ancestors": lambda h: h.ancestors(h.heads[0]),
-        "path": lambda h: h.path_to_heads(("m0",)),
+        "path": lambda h: h.path_to_heads((f"m{rungs // 2}",)),
         "labels": lambda h: h.labelled("m0"),
         "heads": lambda h: (h.heads, h.implied, h.unlabelled_heads),
     }

@@ -1,4 +1,4 @@
-"""Leftovers of batch mode: which table, how many rows on either side, which views stand in the way."""
+"""Leftovers of batch mode: which table, how many rows on either side, which views block."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -44,7 +44,8 @@ def test_rows_are_read_as_stored(pg: str, pg_run: Run, sq: Path) -> None:
 
 def test_every_schema_is_searched_and_the_roles_path_decides(pg: str, pg_run: Run) -> None:
     pg_run(
-        "CREATE SCHEMA app; CREATE TABLE app.alembic_version (version_num text PRIMARY KEY, at int);"
+        "CREATE SCHEMA app;"
+        "CREATE TABLE app.alembic_version (version_num text PRIMARY KEY, at int);"
         "INSERT INTO app.alembic_version VALUES ('a');"
         "CREATE TABLE alembic_version (version_num varchar(99))"
     )

@@ -57,7 +57,7 @@ class _Reader:
         self.bytecode: list[Bytecode] = []
         self.twice: list[tuple[Path, Path]] = []
         self.absent: list[Path] = []
-        self.seen: dict[str, str] = {}
+        self.seen: dict[str, Path] = {}
         self.caches: dict[str, _Cache] = {}
 
     def location(self, location: Path, recursive: bool) -> None:
@@ -76,10 +76,10 @@ class _Reader:
             with os.scandir(folder) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            self._unreadable(folder, error)
+            self._unreadable(Path(folder), error)
             return []
         real, below, names = os.path.realpath(folder), [], []
-        cache = self._cache(folder)
+        cache, here = self._cache(folder), Path(folder)
         for entry in entries:
             name = entry.name
             if entry.is_symlink():
@@ -91,7 +91,7 @@ class _Reader:
             else:
                 names.append(name)
                 if _SOURCE.match(name):
-                    self._source(entry.path, f"{real}/{name}", folder, cache.get(name))
+                    self._source(here / name, f"{real}/{name}", folder, cache.get(name))
         self._orphans(folder, set(names))
         return below
 
@@ -102,31 +102,31 @@ class _Reader:
         if not _SOURCE.match(name):
             return
         if target in self.seen:
-            self.twice.append((Path(self.seen[target]), Path(shown)))
+            self.twice.append((self.seen[target], Path(shown)))
         else:
-            self._source(target, target, folder, self._cache(folder).get(name))
+            self._source(Path(target), target, folder, self._cache(folder).get(name))
 
-    def _source(self, path: str, real: str, folder: str, cached: str | None) -> None:
+    def _source(self, path: Path, real: str, folder: str, cached: str | None) -> None:
         """Read one file; `real` is its true place and `cached` the name of its bytecode."""
         if real in self.seen:
-            self.twice.append((Path(self.seen[real]), Path(path)))
+            self.twice.append((self.seen[real], path))
             return
         self.seen[real] = path
         try:
-            data, status = _bytes(path)
+            data, status = _bytes(real)
         except OSError as error:
             self._unreadable(path, error)
             return
         compiled = cached is not None and _compiled_from(f"{folder}/__pycache__/{cached}", status)
-        revision, broken = parse(data, Path(path), compiled)
+        revision, broken = parse(data, path, compiled)
         if revision is not None:
             self.revisions.append(revision)
         if broken is not None:
             self.broken.append(broken)
 
-    def _unreadable(self, path: str, error: OSError) -> None:
+    def _unreadable(self, path: Path, error: OSError) -> None:
         text = f"it cannot be read: {error.strerror or error}"
-        self.broken.append(Broken(path=Path(path), line=None, kind="unreadable", text=text))
+        self.broken.append(Broken(path=path, line=None, kind="unreadable", text=text))
 
     # --- bytecode
 
@@ -138,9 +138,12 @@ class _Reader:
                     names = sorted(entry.name for entry in found)
             except OSError:
                 names = []
-            ours = f".{sys.implementation.cache_tag}.pyc"
-            cache = {_source_of(n): n for n in names if n.endswith(".pyc")}
-            cache.update({_source_of(n): n for n in names if n.endswith(ours)})
+            ours, cache = f".{sys.implementation.cache_tag}.pyc", _Cache()
+            for name in names:
+                if name.endswith(ours):
+                    cache[name.removesuffix(ours) + ".py"] = name
+                elif name.endswith(".pyc"):
+                    cache.setdefault(_source_of(name), name)
             self.caches[folder] = cache
         return self.caches[folder]
 
@@ -149,20 +152,21 @@ class _Reader:
 
         Of `__pycache__` it then takes files whose name up to the first dot no source shares.
         """
-        stems = {name.partition(".")[0] for name in names}
-        for name in sorted(names):
-            if _COMPILED.match(name) and name[:-1] not in names:
-                self._orphan(f"{folder}/{name}", self.sourceless)
-        for source, name in self._cache(folder).items():
-            if _COMPILED.match(f"{source}c") and source not in names:
+        for name in sorted(n for n in names if n.endswith(".pyc") and n[:-1] not in names):
+            if _COMPILED.match(name):
+                self._orphan(Path(folder, name), self.sourceless)
+        lone = {s: name for s, name in self._cache(folder).items() if s not in names}
+        stems = {name.partition(".")[0] for name in names} if lone else set()
+        for source, name in lone.items():
+            if _COMPILED.match(f"{source}c"):
                 fits = name.partition(".")[0] not in stems
-                self._orphan(f"{folder}/__pycache__/{name}", self.sourceless and fits)
+                self._orphan(Path(folder, "__pycache__", name), self.sourceless and fits)
 
-    def _orphan(self, path: str, loaded: bool) -> None:
+    def _orphan(self, path: Path, loaded: bool) -> None:
         from migdoctor.observe import bytecode  # rarely needed
 
         try:
-            found, revision = bytecode.look(Path(path), loaded)
+            found, revision = bytecode.look(path, loaded)
         except OSError as error:
             if loaded:
                 self._unreadable(path, error)
@@ -172,9 +176,7 @@ class _Reader:
             self.revisions.append(revision)
         elif loaded:
             text = "it is bytecode that only the Python which made it can read"
-            self.broken.append(
-                Broken(path=found.path, line=None, kind="dynamic", text=text, id=found.id)
-            )
+            self.broken.append(Broken(path=path, line=None, kind="dynamic", text=text, id=found.id))
 
 
 _Cache = dict[str, str]

@@ -33,19 +33,15 @@ _OTHER = rb"(?!(?:(?:down_)?revision|branch_labels|depends_on)\b)[A-Za-z_]\w*" +
     _TYPED + _VALUE + _END
 )
 _MORE = rb"(?:" + _BLANK + rb"|" + _OTHER + rb")*+"
+_FIELD = rb"(?:" + _MORE + rb"%s" + _TYPED + rb"(" + _VALUE + rb")" + _END + rb")"
 _HEAD = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:" + _BLANK + rb")*+(?:[rRuU]?" + _DOC + _END + rb")?"
     rb"(?:" + _BLANK + rb"|" + _IMPORT + rb"|" + _OTHER + rb")*+"
-    rb"(?P<at>revision)"
-    + _TYPED
-    + rb"("
-    + _TEXT
-    + rb")"
-    + _END
-    + (_MORE + rb"down_revision" + _TYPED + rb"(" + _VALUE + rb")" + _END)
-    + (rb"(?:" + _MORE + rb"branch_labels" + _TYPED + rb"(" + _VALUE + rb")" + _END + rb")?")
-    + (rb"(?:" + _MORE + rb"depends_on" + _TYPED + rb"(" + _VALUE + rb")" + _END + rb")?")
-)
+    rb"(?P<at>revision)" + _TYPED + rb"(" + _TEXT + rb")" + _END
+    + _FIELD.replace(b"%s", b"down_revision")
+    + _FIELD.replace(b"%s", b"branch_labels") + b"?"
+    + _FIELD.replace(b"%s", b"depends_on") + b"?"
+)  # fmt: skip
 _COOKIE = re.compile(rb"coding[:=][ \t]*([-\w.]+)")
 _STAR = re.compile(rb"\bimport[\s(\\]*\*")
 # What could bind a module's name without naming it; `revision` covers `down_revision`.
@@ -99,7 +95,7 @@ def _fast_head(data: bytes) -> _Head | None:
     doc, doc1, doc2, _, *texts = found.groups()
     try:
         values = tuple([None if t is None or t == b"None" else _literal(t) for t in texts])
-    except UnicodeDecodeError:
+    except _SYNTAX:
         return None
     document = (doc or doc1 or doc2 or b"").decode("utf-8", "replace")
     line = data.count(b"\n", 0, found.start("at")) + 1

@@ -18,7 +18,7 @@ from migdoctor.sqlite_files import beside, demand, descriptor_of, is_wal
 
 _PENDING, _RESERVED, _SHARED, _SHARED_SIZE = 0x40000000, 0x40000001, 0x40000002, 510
 _WAL_WRITE, _WAL_CHECKPOINT = 120, 121
-_MIGRATION_TOOLS = ("alembic", "flask db", "db upgrade", "migdoctor")
+_MIGRATION_TOOLS = ("alembic", "migdoctor")
 
 # (first byte, bytes, kind of lock that would be refused, what a holder is doing)
 _JOURNAL_BYTES = (
@@ -80,7 +80,7 @@ def _holder(descriptor: int, start: int, size: int, kind: int) -> int | None:
 
 def _session(pid: int, doing: str) -> Session:
     command = _command(pid)
-    tool = next((name for name in _MIGRATION_TOOLS if name in command), None)
+    tool = _tool(command)
     return Session(
         pid=pid,
         application=Path(command.split(" ")[0]).name if command else "",
@@ -102,3 +102,11 @@ def _command(pid: int) -> str:
         return ""
     text = raw.replace(b"\0", b" ").decode(errors="replace").strip()
     return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
+
+
+def _tool(command: str) -> str | None:
+    """The migration tool that a command line runs: a program's own name, never part of a path."""
+    words = [Path(word).name for word in command.split()[:5]]  # interpreter, options, program
+    if "flask" in words and "db" in words:
+        return "flask db"
+    return next((name for name in _MIGRATION_TOOLS if name in words), None)

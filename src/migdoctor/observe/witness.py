@@ -100,11 +100,9 @@ class _Git:
 
     def _blob(self, commit: str, path: str) -> Revision | None:
         data = self._ask("cat-file", "blob", f"{commit}:{path}")
-        if data is None:
-            return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the compiler's, about the project's own code
-            return parse(data, Path(path), compiled=True)[0]
+            return parse(data, Path(path), compiled=True)[0] if data else None
 
     def _ask(self, *question: str) -> bytes | None:
         left = self.until - time.monotonic()
@@ -123,9 +121,9 @@ class _Git:
 def _place(commit: str, ref: str, gone: bool) -> str:
     """`branch feature (commit 1a2b3c4)`; for a deleted file the commit that deleted it."""
     kinds = {"refs/heads/": "branch ", "refs/remotes/": "branch ", "refs/tags/": "tag "}
+    kinds["refs/stash"] = "a stash"
     name = ref or "HEAD"
     for prefix, kind in kinds.items():
         if ref.startswith(prefix):
             name = kind + ref.removeprefix(prefix)
-    name = "a stash" if ref == "refs/stash" else name
     return f"{name} ({'deleted by' if gone else 'commit'} {commit})"

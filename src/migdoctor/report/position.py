@@ -38,12 +38,13 @@ def next_command(report: Report) -> str:
     if any(t.taken for t in report.treatments):
         return _doctor("fix", asked)
     if choice := next((t for t in report.treatments if t.remedies and not t.taken), None):
-        return _doctor(f"fix --only {choice.finding.code}:{choice.remedies[0].key}", asked)
+        return f"migdoctor explain {choice.finding.code}"
     serious = [f for f in report.diagnosis.findings if f.code != "MD506" and f.code != "MD308"]
     if serious:
         return f"migdoctor explain {serious[0].code}"
     if "MD506" in report.diagnosis.codes:
-        return f"alembic{_alembic_options(asked)} upgrade heads"
+        target = "head" if len(report.seen.history.heads) == 1 else "heads"
+        return f"alembic{_alembic_options(asked)} upgrade {target}"
     return ""
 
 

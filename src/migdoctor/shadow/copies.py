@@ -81,9 +81,9 @@ def _file_copy(session: Session) -> Iterator[Address]:
 def _back_up(session: Session, copy: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
 
-    def give_up(status: int, remaining: int, _total: int) -> None:
+    def give_up(status: int, _remaining: int, _total: int) -> None:
         # The backup would try again for ever while a writer holds the file.
-        if remaining and status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise TimeoutError
 
     with contextlib.closing(sqlite3.connect(copy)) as target:
@@ -212,6 +212,9 @@ def _dump(address: Address, shadow: server.Server, lacking: tuple[str, ...]) -> 
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotObserved("copy", f"pg_dump: {type(error).__name__}") from None
+    if done.returncode and "timeout" in done.stderr:
+        why = "another session holds a table in ACCESS EXCLUSIVE mode; pg_dump waited 2 seconds"
+        raise NotObserved("copy", why)
     if done.returncode:
         raise NotObserved("copy", address.mask(_first_error(done.stderr)))
     return done.stdout
@@ -253,7 +256,7 @@ def _first_error(stderr: str) -> str:
     """The line that says what went wrong, without the prefix of the program."""
     lines = [line for line in stderr.splitlines() if re.search(r"error:|ERROR:|FATAL:", line)]
     text = lines[0] if lines else stderr.strip().splitlines()[0] if stderr.strip() else "no message"
-    return re.sub(r"^.*?(error: error: |error: |ERROR:\s+|FATAL:\s+)", "", text)
+    return re.sub(r"^.*(error|ERROR|FATAL):\s+", "", text)
 
 
 def _database(address: Address) -> str:

@@ -44,7 +44,7 @@ def _read(session: Session, locked: Mapping[str, int]) -> Schema:
             if kind == "unreadable":
                 unreadable[".".join(p for p in (schema, table, name) if p)] = _why(detail, locked)
             else:
-                facts[FactKey(schema, table, kind, name)] = _canonical(kind, detail)
+                facts[FactKey(schema, table, kind, name)] = canonical(kind, detail)
     return Schema(facts=facts, unreadable=unreadable)
 
 
@@ -55,7 +55,7 @@ def _why(relation: str, locked: Mapping[str, int]) -> str:
     )
 
 
-def _canonical(kind: str, detail: str) -> str:
+def canonical(kind: str, detail: str) -> str:
     """The detail as every server version prints it.
 
     Up to 15 views are printed with qualifiers that 16 and newer leave out, so they go everywhere.

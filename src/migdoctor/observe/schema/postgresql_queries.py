@@ -1,23 +1,27 @@
 """The six statements behind the PostgreSQL facts; each row is (schema, table, kind, name, detail).
 
 Written for an empty search_path, so every name and operator of the catalog is qualified where it
-could be somebody else's; `{locked}` stands for the literals of relations that must not be opened.
+could be somebody else's. `{locked}` stands for the literals of relations that must not be opened,
+`{only}` and `{owned}` for a restriction to some relations.
 """
 
 from collections.abc import Callable
 
 from migdoctor.observe.version_table import IS_VERSION_TABLE
 
-# `ns`: schemas of users. `shut`: locked relations, and those whose text names one. `rel`: relations
-# that may be read; without version tables, leftovers, temporary and extension-owned ones.
-_COMMON = rf"""
+# `ns`: schemas of users (migdoctor is that of our own shadow). `shut`: locked relations, and those
+# whose text names one. `rel`: relations that may be read; without version tables, leftovers,
+# temporary and extension-owned ones.
+_NS = """
 WITH ns AS MATERIALIZED (
-  SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+  SELECT oid, nspname FROM pg_namespace
+  WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'migdoctor')
 ), ext AS MATERIALIZED (
   SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
-), locked AS MATERIALIZED (
+), """
+_LOCKED = """locked AS MATERIALIZED (
   SELECT c.oid, n.nspname || '.' || c.relname AS name FROM pg_class c JOIN ns n
-    ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname = ANY (ARRAY[{{locked}}]::text[])
+    ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname = ANY (ARRAY[{locked}]::text[])
 ), shut AS MATERIALIZED (
   SELECT oid, name FROM locked
   UNION SELECT r.ev_class, l.name FROM pg_rewrite r JOIN pg_depend d
@@ -26,23 +30,27 @@ WITH ns AS MATERIALIZED (
   UNION SELECT p.polrelid, l.name FROM pg_policy p JOIN pg_depend d
     ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid
     JOIN locked l ON d.refclassid = 'pg_class'::regclass AND d.refobjid = l.oid
-), every AS MATERIALIZED (
+), """
+_EVERY = rf"""every AS MATERIALIZED (
   SELECT c.oid, c.relname, c.relkind, c.relpersistence, c.relispartition, c.relpartbound,
          c.relrowsecurity, c.relforcerowsecurity, c.reloptions, n.nspname
   FROM pg_class c JOIN ns n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm')
     AND c.relname NOT LIKE '\_alembic\_tmp\_%' AND c.relname NOT LIKE '\_migdoctor\_q\_%'
     AND NOT EXISTS (SELECT FROM ext WHERE classid = 'pg_class'::regclass AND objid = c.oid)
-    AND NOT {IS_VERSION_TABLE}
-), rel AS MATERIALIZED (
+    AND NOT {IS_VERSION_TABLE}{{only}}
+)"""
+_COMMON = f"""{_NS}{_LOCKED}{_EVERY}, rel AS MATERIALIZED (
   SELECT * FROM every WHERE oid NOT IN (SELECT oid FROM shut)
 )"""
 
-_RELATIONS = """
+_SCHEMAS = """
 SELECT nspname::text, '', 'schema', '', 'schema' FROM ns
 WHERE NOT EXISTS (SELECT FROM ext WHERE classid = 'pg_namespace'::regclass AND objid = ns.oid)
 UNION ALL
-SELECT r.nspname, r.relname, 'table', '',
+SELECT '', '', 'extension', extname, 'installed' FROM pg_extension WHERE extname <> 'plpgsql'"""
+_TABLES = """
+SELECT r.nspname::text, r.relname::text, 'table', '',
   concat_ws(' ',
     CASE r.relpersistence WHEN 'u' THEN 'unlogged' END,
     CASE r.relkind WHEN 'r' THEN 'table'
@@ -55,9 +63,10 @@ SELECT r.nspname, r.relname, 'table', '',
     CASE WHEN r.relispartition THEN pg_get_expr(r.relpartbound, r.oid) END,
     CASE WHEN r.relrowsecurity THEN 'row security' END,
     CASE WHEN r.relforcerowsecurity THEN 'forced' END)
-FROM rel r WHERE r.relkind IN ('r', 'p', 'f')
-UNION ALL
-SELECT n.nspname, coalesce(t.relname, ''), 'sequence', c.relname,
+FROM rel r WHERE r.relkind IN ('r', 'p', 'f')"""
+
+_SEQUENCES = """
+SELECT n.nspname::text, coalesce(t.relname::text, ''), 'sequence', c.relname::text,
   concat_ws(' ', 'as', format_type(s.seqtypid, NULL), 'start', s.seqstart, 'increment',
     s.seqincrement, 'min', s.seqmin, 'max', s.seqmax, 'cache', s.seqcache,
     CASE WHEN s.seqcycle THEN 'cycle' END,
@@ -68,11 +77,10 @@ LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
 LEFT JOIN every t ON t.oid = d.refobjid
 LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 WHERE d.deptype IS DISTINCT FROM 'i' AND (d.refobjid IS NULL OR d.refobjid IN (SELECT oid FROM rel))
-  AND NOT EXISTS (SELECT FROM ext WHERE classid = 'pg_class'::regclass AND objid = c.oid)
-UNION ALL
-SELECT '', '', 'extension', extname, 'installed' FROM pg_extension WHERE extname <> 'plpgsql'
-UNION ALL
-SELECT e.nspname, e.relname, 'unreadable', '', min(s.name)
+  AND NOT EXISTS (SELECT FROM ext WHERE classid = 'pg_class'::regclass AND objid = c.oid){owned}"""
+
+_SHUT = """
+SELECT e.nspname::text, e.relname::text, 'unreadable', '', min(s.name)
 FROM every e JOIN shut s ON s.oid = e.oid GROUP BY 1, 2"""
 
 _COLUMNS = """
@@ -191,17 +199,32 @@ FROM (SELECT p.oid, p.proname, n.nspname,
                         AND d.objid = p.oid AND d.deptype IN ('e', 'i'))) f"""
 
 
-def _always(select: str) -> Callable[[int], str]:
-    return lambda _version: _COMMON + select
+def _always(*selects: str) -> Callable[[int], str]:
+    text = (_COMMON + "\nUNION ALL".join(selects)).replace("{only}", "").replace("{owned}", "")
+    return lambda _version: text
 
 
 def _types(version: int) -> str:
     body = _BODY_14 if version >= 140000 else _BODY
-    return _COMMON + _TYPES.replace("{body}", body)
+    return _always(_TYPES.replace("{body}", body))(version)
 
 
 # server_version_num -> statement
 ALL: tuple[Callable[[int], str], ...] = (
-    *map(_always, (_RELATIONS, _COLUMNS, _CONSTRAINTS, _INDEXES, _RULES)),
+    _always(_SCHEMAS, _TABLES, _SEQUENCES, _SHUT),
+    *map(_always, (_COLUMNS, _CONSTRAINTS, _INDEXES, _RULES)),
     _types,
 )
+
+
+def of_relations(oids: str) -> str:
+    """The facts of some relations alone, as one statement; `oids` is an expression of oid[].
+
+    The same text as in `ALL`, without locked relations: for a database that is all ours.
+    """
+    every = _EVERY.replace("{only}", f" AND c.oid = ANY ({oids})")
+    common = f"{_NS}{every}, rel AS MATERIALIZED (SELECT * FROM every)"
+    common = common.replace("), ext AS MATERIALIZED (", "), ext AS NOT MATERIALIZED (")
+    sequences = _SEQUENCES.replace("{owned}", f" AND d.refobjid = ANY ({oids})")
+    parts = (_TABLES, sequences, _COLUMNS, _CONSTRAINTS, _INDEXES, _RULES)
+    return common + "\nUNION ALL".join(parts)

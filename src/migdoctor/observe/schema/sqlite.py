@@ -5,31 +5,51 @@ are no facts: the constraint behind such an index is.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from migdoctor.connect import Session
 from migdoctor.facts import FactKey, Schema
 from migdoctor.observe.schema import sqlite_text
 from migdoctor.observe.version_table import is_version_table
 
-_OBJECTS = r"""
+OBJECTS = r"""
 SELECT type, name, tbl_name, sql FROM sqlite_master
 WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY type, name"""
 # Virtual tables may need a module that is not loaded, and views may be broken: tables only.
-_COLUMNS = r"""
+COLUMNS = r"""
 SELECT m.name, c.name, c.type, c."notnull", c.dflt_value, c.pk, c.hidden
 FROM sqlite_master m JOIN pragma_table_xinfo(m.name) c
 WHERE m.type = 'table' AND m.sql NOT LIKE 'CREATE VIRTUAL%'
-  AND m.name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY m.name, c.cid"""
+  AND m.name NOT LIKE 'sqlite\_%' ESCAPE '\' {only} ORDER BY m.name, c.cid"""
+Object = tuple[str, str, str, str]  # type, name, table, sql
+Column = tuple[str, str, int, str | None, int, int]
 _LEFT_OUT = ("_alembic_tmp_", "_migdoctor_q_")
 
 
 def read(session: Session) -> Schema:
     """All facts, under schema "main"; `sql` holds every stored text, leftovers included."""
-    objects = session.query(_OBJECTS)
-    columns: dict[str, list[tuple[str, str, int, str | None, int, int]]] = {}
-    for table, *column in session.query(_COLUMNS):
+    objects: list[Object] = [(k, n, t, sql) for k, n, t, sql in session.query(OBJECTS)]
+    columns = by_table(session.query(COLUMNS.replace("{only}", "")))
+    return Schema(
+        facts=facts_of(objects, columns), sql={(kind, name): sql for kind, name, _, sql in objects}
+    )
+
+
+def by_table(rows: Iterable[Iterable[Any]]) -> dict[str, list[Column]]:
+    """Rows of COLUMNS, under the table that they begin with."""
+    columns: dict[str, list[Column]] = {}
+    for table, *column in rows:
         columns.setdefault(table, []).append(tuple(column))
+    return columns
+
+
+def facts_of(objects: Iterable[Object], columns: Mapping[str, list[Column]]) -> dict[FactKey, str]:
+    """The facts of some tables and views, from all their rows of OBJECTS and COLUMNS.
+
+    Tables do not depend on each other here: facts of parts are parts of the facts.
+    """
+    objects = list(objects)
     hidden = {
         name
         for kind, name, _, sql in objects
@@ -51,12 +71,10 @@ def read(session: Session) -> Schema:
             facts[FactKey("main", table, "trigger", name)] = _behind_name(sql, "trigger")
         elif kind == "view":
             facts[FactKey("main", name, "view", "")] = _behind_name(sql, "view")
-    return Schema(facts=facts, sql={(kind, name): sql for kind, name, _, sql in objects})
+    return facts
 
 
-def _table(
-    name: str, sql: str, columns: list[tuple[str, str, int, str | None, int, int]]
-) -> Iterator[tuple[FactKey, str]]:
+def _table(name: str, sql: str, columns: list[Column]) -> Iterator[tuple[FactKey, str]]:
     if sqlite_text.is_virtual(sql):
         yield FactKey("main", name, "table", ""), f"virtual {sqlite_text.body(sql, 'using')}"
         return

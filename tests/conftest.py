@@ -1,0 +1,37 @@
+"""Fixtures for all tests: a state folder of their own, and samples that are really broken."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from migdoctor import samples
+from migdoctor.samples import Box
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the journals, caches or settings of the person who runs it."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("MIGDOCTOR_STATE", str(home / "state"))
+    monkeypatch.setenv("MIGDOCTOR_CACHE", str(home / "cache"))
+    for name in ("ALEMBIC_CONFIG", "DATABASE_URL", "NO_COLOR", "FORCE_COLOR", "VIRTUAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], Box]]:
+    """Builds a sample for an engine, goes into its project, and cleans up."""
+    boxes: list[Box] = []
+
+    def build(name: str, dialect: str) -> Box:
+        box = samples.build(name, dialect, tmp_path / "project")
+        boxes.append(box)
+        for variable, value in box.env.items():
+            monkeypatch.setenv(variable, value)
+        monkeypatch.chdir(box.folder)
+        return box
+
+    yield build
+    for box in boxes:
+        box.close()

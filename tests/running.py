@@ -1,0 +1,85 @@
+"""Runs the command line in this process, and takes pictures of databases and folders."""
+
+import hashlib
+import json
+import re
+import sqlite3
+import subprocess
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from migdoctor import cli
+from migdoctor.samples import Box
+from migdoctor.shadow import server
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Exit status and both streams of one call."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """stdout as the one JSON document that it must be."""
+        data: dict[str, Any] = json.loads(self.out)
+        return data
+
+    @property
+    def codes(self) -> list[str]:
+        return sorted(f["code"] for f in self.document["findings"])
+
+
+def migdoctor(capfd: pytest.CaptureFixture[str], *words: str) -> Ran:
+    """`migdoctor WORDS`, with both streams captured at the level of file descriptors."""
+    capfd.readouterr()
+    code = cli.run(list(words))
+    seen = capfd.readouterr()
+    return Ran(code, seen.out, seen.err)
+
+
+def picture(box: Box) -> tuple[str, dict[str, str]]:
+    """The logical content of the sample's database, and the hash of every file of its project.
+
+    The database file itself is left out of the files: its content is the first part.
+    """
+    files = {
+        str(path.relative_to(box.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(box.folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("app.db")
+    }
+    return dump(box), files
+
+
+def dump(box: Box) -> str:
+    """All schema and all rows as text, a note where there is no database that can be read now."""
+    url = make_url(box.owner_url)
+    if box.holders:
+        return "held by another process"  # a dump would wait for its locks
+    if box.dialect == "sqlite":
+        path = Path(url.database or "")
+        if not path.is_file():
+            return "no file"
+        try:
+            with closing(sqlite3.connect(path)) as database:
+                text = "\n".join(sorted(database.iterdump()))
+        except sqlite3.DatabaseError:
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        # SQLite quotes the name of a renamed table, whatever it was before: no difference.
+        return re.sub(r'(?m)^CREATE TABLE "([A-Za-z_]\w*)" ?\(', r"CREATE TABLE \1 (", text)
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    text = subprocess.run(
+        [str(server.running().bin("pg_dump")), "--inserts", plain],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    # pg_dump 18 marks its output with a key that is new each time; row order is not content.
+    return "\n".join(sorted(x for x in text.splitlines() if "restrict" not in x))

@@ -1,0 +1,78 @@
+"""Every sample on every engine it can be built on: diagnose, fix, fix --apply, undo.
+
+All checks look at all samples, before and after: a check that speaks on a neighbour's sample, or a
+cure that brings another sickness, fails here.
+"""
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+
+import jsonschema
+import pytest
+
+from migdoctor import samples
+from migdoctor.samples import Box
+from tests.running import Ran, migdoctor, picture
+
+SCHEMA = json.loads(files("migdoctor").joinpath("report/schema.json").read_text())
+ALL = [(name, dialect) for name in samples.names() for dialect in samples.dialects(name)]
+
+
+def ask(capfd: pytest.CaptureFixture[str], box: Box, *words: str) -> Ran:
+    """A command on a sample, as JSON that keeps the published contract."""
+    ran = migdoctor(capfd, *words, "--format", "json", *box.args)
+    jsonschema.validate(ran.document, SCHEMA)
+    assert ran.document["exit_code"] == ran.code
+    return ran
+
+
+@pytest.mark.parametrize(("name", "dialect"), ALL, ids=["-".join(pair) for pair in ALL])
+def test_sample(
+    name: str,
+    dialect: str,
+    sample: Callable[[str, str], Box],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    box = sample(name, dialect)
+    expect = box.expect
+    before = picture(box)
+
+    seen = ask(capfd, box, "diagnose")
+    assert seen.codes == sorted(expect.codes)
+    assert seen.code == expect.exit
+    assert picture(box) == before
+
+    choice = [word for only in expect.only for word in ("--only", only)]
+    planned = ask(capfd, box, "fix", *choice)
+    assert picture(box) == before
+    if expect.exit in (2, 3):
+        return
+    plan = planned.document["plan"]
+    assert sorted({step["code"] for step in plan["steps"]}) == sorted(set(expect.plan))
+    assert sorted({h for step in plan["steps"] for h in step["hazards"]}) == sorted(expect.hazards)
+    if plan["steps"]:
+        assert planned.document["rehearsal"]["passed"], planned.document["rehearsal"]["why"]
+        assert planned.document["rehearsal"]["how"] != "none"
+        assert any(plan["diff"].values())
+
+    consent = [word for hazard in expect.allow for word in ("--allow", hazard)]
+    fixed = ask(capfd, box, "fix", "--apply", *choice, *consent)
+    assert fixed.codes == sorted(expect.left), fixed.document.get("error")
+    assert fixed.code == expect.fix_exit
+    for table, count in expect.rows.items():
+        assert box.count(table) == count
+    outcome = fixed.document["outcome"]
+    if outcome is None:
+        assert picture(box) == before
+        return
+    assert outcome["error"] is None
+    if all(step["undo"] is not None for step in plan["steps"]):
+        taken_back = migdoctor(capfd, "undo", outcome["run"], *box.args)
+        assert taken_back.code == 0, taken_back.err
+        assert picture(box) == before
+        again = ask(capfd, box, "fix", "--apply", *choice, *consent)
+        assert again.codes == sorted(expect.left)
+    if expect.then:
+        status, output = box.alembic(expect.then)
+        assert status == 0, output

@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -24,6 +24,8 @@ from typing import IO, Any, Self
 from migdoctor.errors import DoctorError, NotApplicable
 from migdoctor.facts import Draft, Drift, ModelDiff
 from migdoctor.project.config import Project
+
+Progress = Callable[[int, int], None]  # revisions done, revisions in all
 
 _AGENT = Path(__file__).with_name("agent.py")
 _LOG_LINES = 12
@@ -115,6 +117,35 @@ class Capture:
 
     contexts: tuple[ContextOptions, ...]
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What a replay needs to know.
+
+    `url` leads to the throw-away database, `folder` holds its file or socket; `marker` is what
+    `marker_query` must answer there. `watch` is the SQL that tells what a statement did. The
+    context to run is the one with this version table, or with `any_context` the first. `neutral`
+    leaves statements that change rows out; `from_models` begins on a base made from the models;
+    `tolerant` leaves revisions that fail out and goes on. `lacking` are extensions that are
+    passed over. `locations` stand in for the version folders where they are given.
+    """
+
+    url: str
+    folder: str
+    marker: str
+    marker_query: str
+    watch: Mapping[str, str]
+    version_table: str
+    version_table_schema: str | None
+    any_context: bool
+    neutral: bool = False
+    from_models: bool = False
+    tolerant: bool = False
+    pragmas: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    locations: tuple[str, ...] = ()
+    limit: float = 300.0
 
 
 class Agent:
@@ -220,13 +251,51 @@ class Agent:
         """
         return _draft(self._ask("merge", heads=list(heads), rev_id=rev_id, message=message))
 
-    def _ask(self, do: str, **extra: Any) -> Any:
+    def surroundings(self) -> dict[str, Any]:
+        """`python`, `sqlite` (versions), `path` (sys.path) and `packages` of the interpreter.
+
+        Raises AgentFailed.
+        """
+        answer: dict[str, Any] = self._ask("surroundings")
+        return answer
+
+    def replay(self, question: Replay, on_progress: Progress | None = None) -> dict[str, Any]:
+        """Run the project's whole upgrade on a throw-away database; the raw recording.
+
+        It has `base` and `revisions` ([id, [[sql, data, batch, autocommit, delta], ...]]) with
+        the rows of the watch (see replay.py), `failed` ([id, error] or None), `skipped` and
+        `total`. Env.py runs in a process of its own. Raises AgentFailed when nothing could be
+        run: kind not-ours when the connection did not lead to the marked database.
+        """
+        self._secrets |= _passwords(question.url)
+        extra = {"connect_args": {}, "read_only": False, **asdict(question)}
+        project = _project_of(self.project) | {"locations": list(question.locations)}
+        self.close()  # modules that were imported with closed connections may have kept some
+        try:
+            answer: dict[str, Any] = self._ask(
+                "replay", timeout=question.limit + 30, on_progress=on_progress, **extra,
+                project=project,
+            )  # fmt: skip
+        finally:
+            self.close()
+        for entry in [e for e in (answer["failed"], *answer["skipped"]) if e]:
+            entry[1] = self._masked(entry[1])
+        return answer
+
+    def _ask(
+        self,
+        do: str,
+        timeout: float | None = None,
+        on_progress: Progress | None = None,
+        **extra: Any,
+    ) -> Any:
         question = {"do": do, "project": _project_of(self.project), **extra}
-        if self.project.via and do != "merge":
-            return self._result(*_via(self.project, question, self.timeout))
+        timeout = timeout or self.timeout
+        if self.project.via and do not in ("merge", "surroundings"):
+            return self._result(*_via(self.project, question, timeout))
         if self._child is None:
             self._child = self._started()
-        answer, log = self._child.ask(question, self.timeout)
+        answer, log = self._child.ask(question, timeout, on_progress)
         if answer is None or "died" in answer:
             self.close()
         return self._result(answer, log)
@@ -302,11 +371,19 @@ class _Child:
         self._out, self._in = our_out, our_in
         self._unread = b""
 
-    def ask(self, question: dict[str, Any], timeout: float) -> tuple[dict[str, Any] | None, str]:
+    def ask(
+        self, question: dict[str, Any], timeout: float, on_progress: Progress | None = None
+    ) -> tuple[dict[str, Any] | None, str]:
         """(answer, log): None for no answer in time, {"died": how} when the process ended."""
         with contextlib.suppress(BrokenPipeError):
             _write_all(self._out, json.dumps(question).encode() + b"\n")
-        return self.read(timeout)
+        deadline = time.monotonic() + timeout
+        while True:
+            answer, log = self.read(deadline - time.monotonic())
+            if answer is None or "progress" not in answer:
+                return answer, log
+            if on_progress:
+                on_progress(*answer["progress"])
 
     def read(self, timeout: float) -> tuple[dict[str, Any] | None, str]:
         deadline = time.monotonic() + timeout

@@ -10,10 +10,11 @@ first moment, decides what a connection is:
 
 * closed (the normal state): the arguments are noted and a `Null` is handed out, an object that
   accepts everything and answers nothing. No driver is called.
-* redirected (only during `models`): a connection to the address the doctor gave, whatever the
+* redirected (only during `models` and `replay`): a connection to the address the doctor gave, whatever the
   project asked for. `configure()` then verifies that it is that one, or stops.
 
-`run_migrations` does nothing in this process, in either state.
+`run_migrations` does nothing in this process, in either state; only a replay lets the one context
+run whose connection has been shown to lead to the doctor's throw-away shadow (replay.py).
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ import os
 import re
 import socket
 import sys
+import threading
 import time
 import traceback
 import weakref
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, Generator, Iterator
 
 MOST_CONTEXTS = 200
@@ -69,6 +72,15 @@ class State:
     hook: Any = None  # called with the EnvironmentContext after each configure()
     in_creator: Any = None  # the dialect whose creator= runs now
     handed_out = False  # a Null was handed out
+    run: Any = None  # what run_migrations() does during a replay
+    opening = False  # a driver is called for the agent now
+    on_opening: Any = None  # called before that
+    pragmas: tuple[str, ...] = ()  # what a SQLite shadow is set to
+    isolated: Any = None  # the thread without a network
+
+    kept: Any = None  # what has to last as long as the process
+    say: Any = staticmethod(lambda _value: None)  # tells the doctor something before the answer
+
     pools: ClassVar[Any] = weakref.WeakSet()
 
 
@@ -192,10 +204,21 @@ def guard() -> None:
             return "SELECT 1 WHERE 1 = 0", ([{}] if many else {})
         return statement, parameters
 
+    real_environment_run = environments.run_migrations
+    real_run = contexts.run_migrations
+
+    def environment_run(environment: Any, **kw: Any) -> None:
+        if State.run:
+            real_environment_run(environment, **kw)
+
+    def run(context: Any, **kw: Any) -> None:
+        if State.run:
+            State.run(context, real_run, kw)
+
     records._ConnectionRecord__connect = connect
     environments.configure = configure
-    environments.run_migrations = lambda *_args, **_kw: None
-    contexts.run_migrations = lambda *_args, **_kw: None
+    environments.run_migrations = environment_run
+    contexts.run_migrations = run
     event.listen(Engine, "before_cursor_execute", before, retval=True)
     sys.addaudithook(_refuse_in_creator)
 
@@ -325,7 +348,18 @@ def redirected(dialect: Any) -> Any:
     elif dialect.driver == "pg8000":
         settings = dict(re.findall(r"-c\s*(\S+?)=(\S+)", keywords.pop("options", "")))
         keywords["startup_params"] = settings
-    return dialect.connect(*args, **keywords)
+    if State.on_opening:
+        State.on_opening()
+    State.opening = True
+    try:
+        made = dialect.connect(*args, **keywords)
+    finally:
+        State.opening = False
+    for pragma in State.pragmas:
+        cursor = made.cursor()
+        cursor.execute(pragma)
+        cursor.close()
+    return made
 
 
 def forget_pools() -> None:
@@ -349,13 +383,26 @@ def no_network() -> Iterator[Any]:
         return
     try:
         isolated = libc.unshare(0x40000000) == 0  # CLONE_NEWNET, this thread only
+        State.isolated = threading.get_ident() if isolated else None
         try:
             yield isolated
         finally:
+            State.isolated = None
             if isolated:
                 libc.setns(here, 0x40000000)
     finally:
         os.close(here)
+
+
+@contextmanager
+def with_network() -> Iterator[Any]:
+    yield False
+
+
+def leave_network() -> None:
+    """Take the network from this thread for good, where that was not done; for what comes next."""
+    if State.isolated != threading.get_ident():
+        ctypes.CDLL(None, use_errno=True).unshare(0x40000000)
 
 
 # --- running env.py -------------------------------------------------------------------------------
@@ -378,7 +425,10 @@ def load(project: dict[str, Any]) -> Any:
     if not location and not project["toml"]:
         config.set_main_option("script_location", project["script_location"].replace("%", "%%"))
     sys.argv = ["alembic", "current"]
-    return config, ScriptDirectory.from_config(config)
+    script: Any = ScriptDirectory.from_config(config)
+    if project.get("locations"):
+        script.version_locations = project["locations"]  # copies that stand in for the project's
+    return config, script
 
 
 def run_env(project: dict[str, Any], hook: Any, as_sql: bool = False) -> Any:
@@ -653,10 +703,12 @@ def models(question: dict[str, Any]) -> dict[str, Any]:
 def redirection(question: dict[str, Any]) -> Iterator[Any]:
     forget_pools()
     State.target = (question["url"], question["connect_args"], question["read_only"])
+    State.pragmas = tuple(question.get("pragmas", ()))
     try:
         yield
     finally:
         State.target = None
+        State.pragmas = ()
 
 
 def verify(connection: Any, question: dict[str, Any]) -> None:
@@ -1030,6 +1082,43 @@ def draft(script: Any, rev_id: str, message: str, head: Any, template_args: Any)
     return {"id": rev_id, "path": str(Path(path).absolute()), "text": text}
 
 
+# --- replay ---------------------------------------------------------------------------------------
+
+
+def replay(question: dict[str, Any]) -> dict[str, Any]:
+    """Run the whole history on the shadow and record it; see replay.py."""
+    answer: dict[str, Any] = replaying().replay(SimpleNamespace(**globals()), question)
+    return answer
+
+
+def replaying() -> Any:
+    """The module of the second file, loaded by its path."""
+    import importlib.util
+
+    path = Path(__file__).with_name("replay.py")
+    spec: Any = importlib.util.spec_from_file_location("migdoctor_replay", str(path))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def surroundings(_question: dict[str, Any]) -> dict[str, Any]:
+    """Where this interpreter finds modules, and which packages in which versions."""
+    import sqlite3
+
+    found = set()
+    for entry in sys.path:
+        with suppress(OSError):
+            names = os.listdir(entry or ".")  # noqa: PTH208  a name is all that is wanted
+            found |= {n for n in names if n.endswith((".dist-info", ".egg-info", ".egg-link"))}
+    return {
+        "python": sys.version,
+        "sqlite": sqlite3.sqlite_version,
+        "path": [os.path.abspath(entry or ".") for entry in sys.path],
+        "packages": sorted(found),
+    }
+
+
 # --- questions and answers ------------------------------------------------------------------------
 
 
@@ -1071,13 +1160,17 @@ def reply(question: dict[str, Any]) -> dict[str, Any]:
             stream.flush()
 
 
-QUESTIONS = {"capture": capture, "models": models, "merge": merge}
+QUESTIONS = {
+    "capture": capture, "models": models, "merge": merge, "replay": replay,
+    "surroundings": surroundings,
+}  # fmt: skip
 
 
 def serve(questions_fd: Any, answers_fd: Any) -> None:
     """Answer until the pipe closes; then leave without the project's exit handlers."""
     questions = os.fdopen(questions_fd, encoding="utf-8")
     answers = os.fdopen(answers_fd, "w", encoding="utf-8")
+    State.say = lambda value: print(json.dumps(value), file=answers, flush=True)
     try:
         guard()
         print(json.dumps({"ok": {"python": sys.version}}), file=answers, flush=True)
@@ -1094,6 +1187,9 @@ def inject(question_file: Any, answer_file: Any) -> None:
     """Inside another program (`--via`): answer at its first configure(), then end the process."""
     question = json.loads(Path(question_file).read_text(encoding="utf-8"))
     guard()
+    if question["do"] == "replay":
+        replaying().inject(SimpleNamespace(**globals()), question, answer_file)
+        return
     if question["do"] == "models":
         State.target = (question["url"], question["connect_args"], question["read_only"])
 
@@ -1105,12 +1201,17 @@ def inject(question_file: Any, answer_file: Any) -> None:
                 answer = {"ok": {"contexts": [options_of(environment, given, False)], "note": ""}}
         except BaseException as error:
             answer = {"failed": described(error)}
-        part = Path(answer_file + ".part")
-        part.write_text(json.dumps(answer), encoding="utf-8")
-        part.replace(answer_file)
-        os._exit(0)  # nothing of the program runs after this: no migration, no exit handler
+        leave_with(answer, answer_file)
 
     State.hook = hook
+
+
+def leave_with(answer: Any, answer_file: Any) -> None:
+    """Write the answer; nothing of the program runs after this, no migration, no exit handler."""
+    part = Path(answer_file + ".part")
+    part.write_text(json.dumps(answer), encoding="utf-8")
+    part.replace(answer_file)
+    os._exit(0)
 
 
 def main() -> None:

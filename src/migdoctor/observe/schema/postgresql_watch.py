@@ -17,7 +17,8 @@ _RELATION = """CASE x.classid
     WHEN 'pg_trigger'::regclass THEN (SELECT t.tgrelid FROM pg_trigger t WHERE t.oid = x.objid)
     WHEN 'pg_policy'::regclass THEN (SELECT p.polrelid FROM pg_policy p WHERE p.oid = x.objid)
     WHEN 'pg_rewrite'::regclass THEN (SELECT w.ev_class FROM pg_rewrite w WHERE w.oid = x.objid)
-    WHEN 'pg_attrdef'::regclass THEN (SELECT f.adrelid FROM pg_attrdef f WHERE f.oid = x.objid) END"""
+    WHEN 'pg_attrdef'::regclass THEN (SELECT f.adrelid FROM pg_attrdef f WHERE f.oid = x.objid)
+    END"""
 
 # `everything`: a kind of object that facts of many relations may name (type, function, schema...).
 # A sequence beside a table in one command is that of a serial or identity column.
@@ -107,7 +108,8 @@ BEGIN
     f_what := 'all'; RETURN NEXT;
     RETURN QUERY SELECT 'relation', n.nspname::text, c.relname::text, '', c.oid::text, ''
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_';
+      WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm')
+        AND n.nspname !~ '^pg_|^information_schema$|^migdoctor$';
 {everything}
     RETURN;
   END IF;

@@ -1,0 +1,53 @@
+# Every target sets itself up: python3 (3.11 or newer), make and git are enough.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+STAMP := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest
+JOBS ?= 2
+
+.PHONY: demo test lint bench test-real locate-study lock clean
+
+demo: $(STAMP)
+	$(BIN)/migdoctor demo
+
+test: $(STAMP)
+	$(PYTEST) -n $(JOBS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m compileall -q src $(VENV)/lib
+	$(BIN)/python -m tests.bench
+
+test-real: $(STAMP)
+	$(PYTEST) -m real tests/real
+
+# The lock file pins what the targets above install; `make lock` makes it anew from pyproject.toml.
+$(STAMP): pyproject.toml requirements-dev.lock
+ifdef UV
+	test -x $(BIN)/python || uv venv --seed --python $(PYTHON) $(VENV)
+	uv pip install -q --python $(BIN)/python -r requirements-dev.lock
+	uv pip install -q --python $(BIN)/python --no-deps -e .
+else
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+endif
+	touch $(STAMP)
+
+lock:
+	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install -q -U pip
+	$(VENV)-lock/bin/python -m pip install -q --group dev .
+	$(VENV)-lock/bin/python -m pip freeze --exclude migdoctor --exclude pip --exclude setuptools \
+	  > requirements-dev.lock
+	rm -rf $(VENV)-lock
+
+clean:
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,115 @@
+"""Marked empty databases on which a project's history is replayed."""
+
+import contextlib
+import secrets
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from migdoctor.connect import Session, address_of, open_writing
+from migdoctor.errors import DoctorError
+from migdoctor.model import quoted
+from migdoctor.shadow import scratch, server
+
+# Functions of extensions that the shadow may lack, in terms of what every server has.
+SHIMS = {
+    "uuid-ossp": ("uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4"),
+    "pgcrypto": ("gen_random_uuid",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What of a live PostgreSQL database a history takes for granted.
+
+    `path` is the role's search_path, `schemas` those to make beforehand (beside the path's),
+    `extensions` maps names to schemas; `roles` are only names. `public` False: there is no
+    schema public.
+    """
+
+    path: tuple[str, ...] = ("public",)
+    schemas: tuple[str, ...] = ()
+    extensions: Mapping[str, str] = field(default_factory=dict)
+    roles: tuple[str, ...] = ()
+    public: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One empty database; `marker` is what `marker_query` answers on it, and nowhere else."""
+
+    url: str
+    folder: str
+    marker: str
+    marker_query: str
+    pragmas: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def sqlite_stage() -> Iterator[Stage]:
+    """An empty SQLite file; the mark is the application id in its header."""
+    with scratch.folder() as folder:
+        marker = secrets.randbelow(2**31 - 1) + 1
+        path = folder / "shadow.db"
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA application_id = {marker}")
+        yield Stage(
+            url=f"sqlite:///{path}",
+            folder=str(folder),
+            marker=str(marker),
+            marker_query="PRAGMA application_id",
+            pragmas=("PRAGMA synchronous = OFF", "PRAGMA journal_mode = MEMORY"),
+        )
+
+
+@contextlib.contextmanager
+def postgresql_stage(scene: Scene, setup: str) -> Iterator[Stage]:
+    """An empty database of the private server, after `setup`; the mark is a row in it.
+
+    Raises NotObserved("shadow", why) where there is no server.
+    """
+    shadow = server.running()
+    url = shadow.create("replay")
+    try:
+        marker = secrets.token_hex(16)
+        with open_writing(address_of(url)) as session:
+            lacking = _furnish(session, scene)
+            session.run(setup)
+            session.run(f"INSERT INTO migdoctor.marker VALUES ('{marker}')")
+            # Made last: it changes what a name without a schema means.
+            path = ", ".join(map(quoted, scene.path)) or "''"
+            name = quoted(session.query("SELECT current_database()")[0][0])
+            session.run(f"ALTER DATABASE {name} SET search_path = {path}")
+        yield Stage(
+            url=url,
+            folder=str(shadow.folder / "s"),
+            marker=marker,
+            marker_query="SELECT token FROM migdoctor.marker",
+            lacking=lacking,
+        )
+    finally:
+        shadow.drop(url)
+
+
+def _furnish(session: Session, scene: Scene) -> tuple[str, ...]:
+    """Make what the history takes for granted; returns the extensions that cannot be had."""
+    if not scene.public:
+        session.run("DROP SCHEMA public")
+    for schema in dict.fromkeys((*scene.path, *scene.schemas)):
+        session.run(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    for role in scene.roles:
+        with contextlib.suppress(DoctorError):  # there already: roles belong to the whole server
+            session.run(f"CREATE ROLE {quoted(role)} NOLOGIN")
+    lacking = []
+    for extension, schema in scene.extensions.items():
+        try:
+            session.run(f"CREATE EXTENSION {quoted(extension)} SCHEMA {quoted(schema)} CASCADE")
+        except DoctorError:
+            lacking.append(extension)
+            for function in SHIMS.get(extension, ()):
+                session.run(
+                    f"CREATE FUNCTION {quoted(schema, function)}() RETURNS uuid LANGUAGE sql"
+                    " AS 'SELECT pg_catalog.gen_random_uuid()'"
+                )
+    return tuple(lacking)

@@ -139,6 +139,21 @@ def test_a_broken_view_and_a_foreign_module_hide_nothing(sq: Path) -> None:
     assert seen.facts[FactKey("main", "geo", "table", "")].startswith("virtual no_such_module")
 
 
+def test_the_words_behind_a_column_are_told_apart(sq: Path) -> None:
+    seen = facts(
+        sq,
+        "CREATE TABLE t (a INT DEFAULT NULL REFERENCES p (x) ON DELETE SET NULL ON UPDATE SET"
+        " DEFAULT NOT DEFERRABLE NOT NULL CHECK (a IS NOT NULL) COLLATE nocase)",
+    )
+    reference = "(a) references p(x) on delete set null on update set default"
+    assert seen.facts == {
+        FactKey("main", "t", "table", ""): "table",
+        FactKey("main", "t", "column", "a"): "INT NOT NULL COLLATE nocase",
+        FactKey("main", "t", "check", "(a is not null)"): "(a is not null)",
+        FactKey("main", "t", "foreign_key", reference): reference,
+    }
+
+
 def test_foreign_keys_agree_with_the_pragma(sq: Path) -> None:
     script(
         sq,

@@ -49,7 +49,7 @@ ARROWS: dict[str, set[str]] = {
 }
 WRITERS = {"apply.py", "rehearse.py", "connect.py"}  # rehearse: its own copy, through apply
 LINES = 440
-LONG = {"project/agent.py": 1250, "project/__init__.py": 520}  # the agent is one file by design
+LONG = {"project/agent.py": 1250, "project/__init__.py": 560}  # the agent is one file by design
 ESCAPES = 12  # noqa, type: ignore and no cover in src; may only go down
 
 

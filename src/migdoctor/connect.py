@@ -239,8 +239,9 @@ def _postgresql_session(address: Address, options: str | None, writing: bool) ->
 
 
 def _given(address: Address, name: str) -> str:
+    """A setting of the address, "" where it has none; a query key may be repeated."""
     value = address.connect_args.get(name) or parse_url(address.url).query.get(name) or ""
-    return value if isinstance(value, str) else " ".join(map(str, value))  # type: ignore[call-overload]  # a repeated query key is a tuple
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _greet(session: Session) -> Session:

@@ -98,7 +98,7 @@ class TmpTable:
     is missing. `ddl` is the stored CREATE TABLE of the tmp table. `columns` are those of the tmp
     table. `lost` are CREATE statements of indexes and triggers that the original needs and does
     not have, each known from `lost_from` ("models" or "sqlite_master"). `blocking_views` are
-    views, as (name, sql), whose text names the original. `quarantined` marks `_migdoctor_q_*`.
+    views, as (name, sql), whose text names the original.
     """
 
     name: str
@@ -156,7 +156,7 @@ class Identity:
 
     `read_only` and the entries of `lacks` are sentences ("in recovery: this is a replica"), empty
     where all is well. `statements` are what a DBA would have to run for the entries of `lacks`.
-    `empty` says that there is no user table, and `created` that the file is 0 bytes long.
+    `size` is that of the file in bytes (SQLite), None on a server.
     """
 
     dialect: str

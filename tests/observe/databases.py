@@ -19,7 +19,7 @@ def driver(url: str, **more: Any) -> "psycopg.Connection[tuple[Any, ...]]":
     parsed = make_url(url)
     return psycopg.connect(
         host=str(parsed.query["host"]), port=5432, user=parsed.username or "postgres",
-        dbname=parsed.database, autocommit=True, **more,
+        dbname=parsed.database, autocommit=True, options="-c statement_timeout=20s", **more,
     )  # fmt: skip
 
 
@@ -60,8 +60,13 @@ def script(path: Path, sql: str) -> None:
 
 
 @contextlib.contextmanager
-def writer(path: Path, *statements: str) -> "Iterator[subprocess.Popen[str]]":
-    """Another process that has run `statements` on a SQLite file and keeps its transaction open."""
+def writer(
+    path: Path, *statements: str, program: Path | None = None
+) -> "Iterator[subprocess.Popen[str]]":
+    """Another process that has run `statements` on a SQLite file and keeps its transaction open.
+
+    `program` is where its script is to be put, for tests that look at the command line.
+    """
     code = (
         "import sqlite3, sys\n"
         "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
@@ -69,8 +74,12 @@ def writer(path: Path, *statements: str) -> "Iterator[subprocess.Popen[str]]":
         "print('ready', flush=True)\n"
         "sys.stdin.read()\n"
     )
+    command = ["-c", code]
+    if program is not None:
+        program.write_text(code)
+        command = [str(program)]
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(path), *statements],
+        [sys.executable, *command, str(path), *statements],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:

@@ -152,13 +152,17 @@ def test_a_writer_is_named(sq: Path, mode: str, begin: str, word: str) -> None:
     assert probe(sq) == Activity()
 
 
-def test_a_migration_is_known_by_its_command(sq: Path) -> None:
+@pytest.mark.parametrize(("name", "tool"), [("alembic", "alembic"), ("serve", None)])
+def test_a_migration_is_known_by_its_program(sq: Path, name: str, tool: str | None) -> None:
     script(sq, "CREATE TABLE t (a)")
-    with writer(sq, "BEGIN IMMEDIATE", "SELECT 'alembic upgrade', 'db://u:hidden@h'"):
+    folder = sq.parent / "alembic_home"
+    folder.mkdir()
+    at_work = ("BEGIN IMMEDIATE", "SELECT 'db://u:hidden@h/alembic'")
+    with writer(sq, *at_work, program=folder / name):
         (session,) = probe(sq).sessions
-    assert session.migrating is not None
-    assert "alembic" in session.migrating
+    assert (session.migrating is not None) == (tool is not None)
     assert "hidden" not in session.query
+    assert "***" in session.query
 
 
 def test_probing_does_not_drop_a_lock_of_this_process(sq: Path) -> None:

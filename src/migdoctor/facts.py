@@ -210,7 +210,7 @@ class ModelDiff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """Where a revision id that no local file has was seen (git, bytecode, installed package).
+    """Where a revision id that no local file has was seen (git, bytecode).
 
     `leads_to` is the chain of parents from the id down to the first one this checkout has, empty
     where the chain does not reach it.

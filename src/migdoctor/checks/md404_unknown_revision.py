@@ -64,7 +64,7 @@ def _about(value: str, seen: Observation) -> str:
     if "sightings" in seen.missing:
         lines.append(f"not searched elsewhere: {seen.missing['sightings'].why}")
     elif sighting is None:
-        lines.append("not seen in git, in bytecode or in an installed package")
+        lines.append("not seen in git (of this checkout) or in bytecode")
     else:
         lines.append(f"seen in {sighting.source}: {sighting.where}, {sighting.path}")
         if sighting.leads_to:

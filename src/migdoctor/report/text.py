@@ -100,7 +100,8 @@ class _Page:
         elif self.report.outcome:
             text, style = "All checks looked again: nothing is left to cure.", "bold green"
         else:
-            text, style = "No sickness was found.", "bold green"
+            looked = len(self.checks) - len(self.report.diagnosis.not_applicable)
+            text, style = f"No sickness was found: {looked} checks looked.", "bold green"
         if blind and named:
             text += f" {_count(blind, 'check')} could not look."
         self.out.print(Text(text, style=style))

@@ -58,6 +58,15 @@ def picture(box: Box) -> tuple[str, dict[str, str]]:
     return dump(box), files
 
 
+def files_of(box: Box) -> dict[str, str]:
+    """The hash of every file of the sample's folder to the byte, the database file included."""
+    return {
+        str(path.relative_to(box.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(box.folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
 def dump(box: Box) -> str:
     """All schema and all rows as text, a note where there is no database that can be read now."""
     url = make_url(box.owner_url)
@@ -82,4 +91,5 @@ def dump(box: Box) -> str:
         check=True,
     ).stdout
     # pg_dump 18 marks its output with a key that is new each time; row order is not content.
-    return "\n".join(sorted(x for x in text.splitlines() if "restrict" not in x))
+    key = ("\\restrict ", "\\unrestrict ")
+    return "\n".join(sorted(x for x in text.splitlines() if not x.startswith(key)))

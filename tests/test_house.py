@@ -46,11 +46,34 @@ ARROWS: dict[str, set[str]] = {
     | {"apply", "connect", "diagnose", "observe", "plan", "shadow", "target", "verify"},
     "report": VALUES | {"result", "plan", "checks", "locate"},
     "result": VALUES | {"plan", "project", "target"},
+    "doctor": VALUES
+    | {
+        "apply",
+        "checks",
+        "diagnose",
+        "journal",
+        "locate",
+        "observe",
+        "plan",
+        "project",
+        "rehearse",
+        "result",
+        "target",
+        "verify",
+    },
+    "cli": {"errors", "doctor", "model", "result", "project", "report", "demo"},
+    "demo": {"samples"},
+    "samples": {"errors", "shadow"},
+    "sample_runner": set(),
 }
 WRITERS = {"apply.py", "rehearse.py", "connect.py"}  # rehearse: its own copy, through apply
 LINES = 440
-LONG = {"project/agent.py": 1250, "project/__init__.py": 560}  # the agent is one file by design
-ESCAPES = 12  # noqa, type: ignore and no cover in src; may only go down
+LONG = {
+    "project/agent.py": 1250,
+    "project/replay.py": 800,
+    "project/__init__.py": 560,
+}  # the agent is one file by design
+ESCAPES = 12  # of the three kinds named below, in src; may only go down
 
 
 def room(path: Path) -> str:
@@ -130,6 +153,18 @@ def test_only_apply_opens_a_target_for_writing() -> None:
         assert "open_writing" not in path.read_text(), path
 
 
+def test_only_apply_runs_statements() -> None:
+    """`Session.run` is for writing sessions; `subprocess.run` and `cli.run` are other things."""
+    for path in MODULES:
+        if path.name == "apply.py" or room(path) in ("shadow", "connect"):
+            continue
+        calls = [n.func for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+        runs = [c for c in calls if isinstance(c, ast.Attribute) and c.attr == "run"]
+        assert {ast.unparse(c.value) for c in runs} <= {"subprocess", "runner", "cli", "State"}, (
+            path
+        )
+
+
 def test_nothing_prints_but_the_agent_and_the_demo() -> None:
     for path in MODULES:
         if path.parent.name == "project" and path.stem in ("agent", "replay"):
@@ -170,6 +205,12 @@ def test_the_table_of_rules_in_the_readme_is_the_program_s() -> None:
     readme = (ROOT / "README.md").read_text()
     table = re.findall(r"^\| (MD\d{3}) \| ([a-z0-9-]+) \| (\w+) \|$", readme, re.MULTILINE)
     assert table == [(c.code, c.name, c.severity.value) for c in all_checks()]
+
+
+def test_the_exit_statuses_in_the_readme_are_all_of_them() -> None:
+    readme = (ROOT / "README.md").read_text()
+    section = readme.partition("## Exit status")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| (\d) \|", section, re.MULTILINE) == [str(n) for n in range(7)]
 
 
 # --- budgets ------------------------------------------------------------------------------------

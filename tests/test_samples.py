@@ -13,7 +13,7 @@ import pytest
 
 from migdoctor import samples
 from migdoctor.samples import Box
-from tests.running import Ran, migdoctor, picture
+from tests.running import Ran, files_of, migdoctor, picture
 
 SCHEMA = json.loads(files("migdoctor").joinpath("report/schema.json").read_text())
 ALL = [(name, dialect) for name in samples.names() for dialect in samples.dialects(name)]
@@ -36,16 +36,17 @@ def test_sample(
 ) -> None:
     box = sample(name, dialect)
     expect = box.expect
+    files = files_of(box)
     before = picture(box)
 
     seen = ask(capfd, box, "diagnose")
     assert seen.codes == sorted(expect.codes)
     assert seen.code == expect.exit
-    assert picture(box) == before
+    assert (files_of(box), picture(box)) == (files, before)
 
     choice = [word for only in expect.only for word in ("--only", only)]
     planned = ask(capfd, box, "fix", *choice)
-    assert picture(box) == before
+    assert (files_of(box), picture(box)) == (files, before)
     if expect.exit in (2, 3):
         return
     plan = planned.document["plan"]

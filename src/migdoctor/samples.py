@@ -145,7 +145,8 @@ def expectation(sample: str, dialect: str) -> Expect:
     told.setdefault("exit", 0 if INFO.issuperset(codes) else 1)
     told.setdefault("fix_exit", 0 if INFO.issuperset(left) else 1)
     told.setdefault("plan", [code for code in codes if code not in left])
-    return Expect(**{k: tuple(v) if isinstance(v, list) else v for k, v in told.items()})
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
+    return Expect(**fields)
 
 
 def build(sample: str, dialect: str, folder: Path, url: str | None = None) -> Box:
@@ -317,10 +318,7 @@ def _hold(url: str, sql: str, waits: bool) -> subprocess.Popen[str]:
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     pid = holder.stdout.readline().strip()
-    if not waits:
-        ready = holder.stdout.readline().strip() == "held"
-    else:
-        ready = _seen_waiting(url, pid)
+    ready = _seen_waiting(url, pid) if waits else holder.stdout.readline().strip() == "held"
     if not ready:
         with holder:
             holder.kill()

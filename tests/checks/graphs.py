@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from tests.facts import healthy
-
 from migdoctor.facts import VersionTable
 from migdoctor.graph import Broken, Bytecode, History, Revision
 from migdoctor.model import Check, Cure, Finding, NeedsHuman, Observation, Remedy
+from tests.facts import healthy
 
 
 def revision(id: str, *down: str, name: str | None = None, **more: Any) -> Revision:

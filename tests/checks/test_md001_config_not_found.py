@@ -1,10 +1,9 @@
 """MD001: a configuration that cannot be found is one finding with its two sentences."""
 
-from tests.facts import healthy
-
 from migdoctor.checks.md001_config_not_found import CHECK
 from migdoctor.errors import ConfigNotFound, NotApplicable, NotObserved
 from migdoctor.model import NeedsHuman, Observation
+from tests.facts import healthy
 
 
 def test_silent_when_a_configuration_was_found():

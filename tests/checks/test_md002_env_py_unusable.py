@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md002_env_py_unusable import CHECK
 from migdoctor.errors import NotApplicable
 from migdoctor.model import NeedsHuman, Severity
+from tests.facts import healthy
 
 LOG = """Traceback (most recent call last):
   File "/usr/lib/python3/site-packages/alembic/util/pyfiles.py", line 116, in load_module_py

@@ -1,10 +1,9 @@
 """MD003: a database that cannot be opened is one finding with its two sentences."""
 
-from tests.facts import healthy
-
 from migdoctor.checks.md003_cannot_connect import CHECK
 from migdoctor.errors import CannotConnect, NotObserved
 from migdoctor.model import NeedsHuman, Severity
+from tests.facts import healthy
 
 
 def test_silent_when_connected():

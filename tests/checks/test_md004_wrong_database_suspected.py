@@ -1,12 +1,12 @@
 """MD004: only an empty target beside another configured address is suspicious."""
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md004_wrong_database_suspected import CHECK
 from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.facts import Quarantined, Schema, TmpTable, VersionTable
 from migdoctor.model import NeedsHuman, Observation, Severity
+from tests.facts import healthy
 
 OTHER = (("the ini file", "postgresql+psycopg://app:***@db/app"),)
 NOTHING = Schema(facts={})

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md005_read_only_target import CHECK
 from migdoctor.errors import NotObserved
 from migdoctor.model import NeedsHuman, Severity
+from tests.facts import healthy
 
 
 def test_silent_on_a_writable_database():

@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-from tests.facts import healthy
-
 from migdoctor.checks.md006_insufficient_privileges import CHECK
 from migdoctor.model import NeedsHuman, Severity
+from tests.facts import healthy
 
 LACKS = ("cannot write alembic_version", "does not own users")
 STATEMENTS = ('GRANT UPDATE ON "alembic_version" TO "app";', 'ALTER TABLE "users" OWNER TO "app";')

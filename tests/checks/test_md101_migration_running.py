@@ -1,10 +1,9 @@
 """MD101: a session that is taken for a migration is shown with all that is known about it."""
 
-from tests.facts import healthy
-
 from migdoctor.checks.md101_migration_running import CHECK
 from migdoctor.facts import Activity, Session
 from migdoctor.model import NeedsHuman, Observation, Severity
+from tests.facts import healthy
 
 
 def session(pid: int, migrating: str | None, **more: object) -> Session:

@@ -1,10 +1,9 @@
 """MD104: a held write lock is named, with its holder."""
 
-from tests.facts import healthy
-
 from migdoctor.checks.md104_sqlite_locked import CHECK
 from migdoctor.facts import Activity, Session
 from migdoctor.model import NeedsHuman, Severity
+from tests.facts import healthy
 
 
 def test_silent_when_nobody_writes():

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md506_pending import CHECK
 from migdoctor.facts import Quarantined, Schema, VersionTable
 from migdoctor.graph import History, Revision
 from migdoctor.model import NeedsHuman, Observation, Severity
+from tests.facts import healthy
 
 
 def at(*rows: str | None, **changes: object) -> Observation:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.facts import healthy
 
 from migdoctor.checks.md601_drift_from_history import CHECK
 from migdoctor.errors import NotApplicable, NotObserved
@@ -21,6 +20,7 @@ from migdoctor.model import (
     Stamp,
     hazards_of,
 )
+from tests.facts import healthy
 
 INDEX = Drift(
     op="add_index", subject="orders.ix_orders_user_id", text="index ix_orders_user_id is missing"

@@ -14,7 +14,8 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """No test reads or writes the journals, caches or settings of the person who runs it."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("MIGDOCTOR_STATE", str(home / "state"))
-    monkeypatch.setenv("MIGDOCTOR_CACHE", str(home / "cache"))
+    # Keyed by content, so that tests may share what the replay of the same history has found.
+    monkeypatch.setenv("MIGDOCTOR_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in ("ALEMBIC_CONFIG", "DATABASE_URL", "NO_COLOR", "FORCE_COLOR", "VIRTUAL_ENV"):
         monkeypatch.delenv(name, raising=False)
 

@@ -58,7 +58,7 @@ class _Chart:
         self.live = {k: v for k, v in live.items() if (k.schema, k.table) not in unknown}
         self.unknown = unknown
         self.parents = {
-            id: tuple(p for p in history.parents[id] if p in timeline.units)
+            id: tuple(p for p in history.parents.get(id, ()) if p in timeline.units)
             for id in timeline.units
         }
         self.lines = _lines(self.parents)

@@ -6,7 +6,7 @@ that is closed under "must have run before": a minimum cut. Facts that no revisi
 are the same for every state and do not vote.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from migdoctor.facts import Certainty, FactKey
@@ -71,6 +71,10 @@ class _Chart:
         self.before = [
             tuple({self.line_of[p] for p in self.parents[line[0]]}) for line in self.lines
         ]
+        self.after: list[list[int]] = [[] for _ in self.lines]
+        for number, needed in enumerate(self.before):
+            for other in needed:
+                self.after[other].append(number)
 
     def known(self, key: FactKey) -> bool:
         return (key.schema, key.table) not in self.unknown
@@ -138,35 +142,52 @@ class _Chart:
         ]
         return self.timeline.state(self.complete(cut), also)
 
-    def neighbours(self, cut: Cut) -> list[tuple[int, Cut]]:
-        """(further distance, cut) of every cut that differs in one line only."""
-        found = []
-        for number, weights in enumerate(self.weights):
-            full = [n for n, before in enumerate(self.before) if number in before and cut[n]]
-            ready = all(cut[p] == len(self.items[p]) for p in self.before[number])
-            if full or not ready:
-                continue  # what follows needs the whole line, or it cannot begin yet
-            sums = [0, *accumulate(weights)]
-            found += [
-                (sums[length] - sums[cut[number]], (*cut[:number], length, *cut[number + 1 :]))
-                for length in range(len(sums))
-                if length != cut[number]
-            ]
-        return found
+    def moves(self, cut: Cut) -> Iterator[tuple[int, int, int, bool]]:
+        """Every cut that differs in one line only, as (line, length, further, differs).
 
-    def change(self, one: Cut, other: Cut) -> bool:
-        """Whether the states of two cuts that differ in one line differ; without building them."""
-        number = next(n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
-        low, high = sorted((one[number], other[number]))
-        net: dict[FactKey, tuple[str | None, str | None]] = {}
-        for _id, unit in self.items[number][low:high]:
-            if unit is None:
-                continue
-            for key, detail in unit.removed.items():
-                net[key] = (net.get(key, (detail, None))[0], None)
-            for key, detail in unit.added.items():
-                net[key] = (net.get(key, (None, None))[0], detail)
-        return any(old != new for old, new in net.values())
+        `further` is the change of the distance, `differs` whether the state is another one. Each
+        line is walked outwards from where it is cut, so that this is linear in the units.
+        """
+        for number, weights in enumerate(self.weights):
+            if any(cut[n] for n in self.after[number]):
+                continue  # what follows needs the whole line
+            if any(cut[p] < len(self.items[p]) for p in self.before[number]):
+                continue  # it cannot begin yet
+            here, units = cut[number], [unit for _id, unit in self.items[number]]
+            for forward in (True, False):
+                net, further = _Net(), 0
+                for place in range(here, len(units)) if forward else range(here - 1, -1, -1):
+                    if unit := units[place]:
+                        net.add(unit) if forward else net.take_back(unit)
+                    further += weights[place] if forward else -weights[place]
+                    yield number, place + 1 if forward else place, further, bool(net.changed)
+
+
+class _Net:
+    """What a walk over units has changed in all; `changed` are the facts that differ."""
+
+    def __init__(self) -> None:
+        self.first: dict[FactKey, str | None] = {}
+        self.changed: set[FactKey] = set()
+
+    def add(self, unit: Unit) -> None:
+        """Apply a unit."""
+        for key, detail in unit.removed.items():
+            self._set(key, detail, unit.added.get(key))
+        for key, detail in unit.added.items():
+            self._set(key, None, detail)
+
+    def take_back(self, unit: Unit) -> None:
+        """Undo a unit."""
+        for key, detail in unit.added.items():
+            self._set(key, detail, unit.removed.get(key))
+        for key, detail in unit.removed.items():
+            if key not in unit.added:
+                self._set(key, None, detail)
+
+    def _set(self, key: FactKey, old: str | None, new: str | None) -> None:
+        self.first.setdefault(key, old)
+        (self.changed.discard if self.first[key] == new else self.changed.add)(key)
 
 
 def _length(sums: Sequence[int], chosen: frozenset[int], line: int, *, first: bool) -> int:
@@ -234,22 +255,19 @@ def _alternatives(
     same: list[str] = []
     rivals: list[str] = []
     margin: int | None = None
-    for further, cut in chart.neighbours(chosen):
-        differs = chart.change(chosen, cut)
+    for line, length, further, differs in chart.moves(chosen):
         if differs:
             margin = further if margin is None else min(margin, further)
         if further == 0:
-            (rivals if differs else same).extend(_tips(chart, chosen, cut))
+            (rivals if differs else same).extend(_tips(chart, line, length))
     return tuple(dict.fromkeys(same)), tuple(dict.fromkeys(rivals)), margin
 
 
-def _tips(chart: _Chart, chosen: Cut, cut: Cut) -> tuple[str, ...]:
-    """The revision that a neighbouring cut stands for: the last one begun on the line that moved,
-    or what came before that line."""
-    number = next(n for n, (a, b) in enumerate(zip(chosen, cut, strict=True)) if a != b)
-    if cut[number]:
-        return (chart.items[number][cut[number] - 1][0],)
-    return chart.parents[chart.lines[number][0]]
+def _tips(chart: _Chart, line: int, length: int) -> tuple[str, ...]:
+    """The revision that a line cut there ends with, or what came before the line."""
+    if length:
+        return (chart.items[line][length - 1][0],)
+    return chart.parents[chart.lines[line][0]]
 
 
 def _heads(chart: _Chart, ids: frozenset[str]) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from migdoctor.connect import Address, address_of
 from migdoctor.errors import CannotConnect, DoctorError
-from migdoctor.project import Agent, AgentFailed, Capture
-from migdoctor.project.config import Project, Request, find
+from migdoctor.project import Agent, AgentFailed, Capture, ContextOptions
+from migdoctor.project.config import Project, Request, find, writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +86,7 @@ def _target(
     quick: bool,
 ) -> Target:
     context = capture.contexts[0] if capture and capture.contexts else None
+    project = _placed(project, context)
     named = [
         ("--url", request.url, {}),
         ("env.py", context.url if context else None, context.connect_args if context else {}),
@@ -118,12 +119,22 @@ def _target(
             (context.version_table_schema or context.search_path) if context else None,
             context.version_table if context else "alembic_version",
         ),
-        has_metadata=bool(context and context.has_metadata),
+        # Models that nobody imported are none: every table would look like one too many.
+        has_metadata=bool(context and context.has_metadata and context.tables),
         quick=quick,
         capture_failure=failure,
         address_differences=_differences(address, given[1:], project) if address else (),
         notes=tuple(notes),
     )
+
+
+def _placed(project: Project, context: ContextOptions | None) -> Project:
+    """The project with the version folders that its env.py or manager reads in fact."""
+    places = tuple(map(Path, context.locations)) if context else ()
+    if not places or places == project.locations:
+        return project
+    homes = (project.cwd, project.root)
+    return replace(project, locations=places, writable=writable(places[0], homes))
 
 
 def _differences(

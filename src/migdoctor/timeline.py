@@ -22,7 +22,7 @@ class Recorded:
     `data` marks a statement that reads or changes rows and no schema (its delta is empty).
     `batch` names the table whose batch rebuild the statement belongs to: the statements of one
     rebuild come in no fixed order, so only their sum counts. `autocommit` says that it ran
-    outside the transaction. `parameters` are there for data statements only, as text.
+    outside the transaction.
     """
 
     sql: str
@@ -50,7 +50,8 @@ class Unit:
 class Timeline:
     """The recorded history of one project on one engine.
 
-    `base` are facts that were there before the first revision (rung "rebuilt-base" only).
+    `base` are facts that were there before the first revision: what every database of the engine
+    has, what live has and no revision makes, and on rung "rebuilt-base" the rebuilt tables.
     `failed` is (revision, error) where the replay ended early; revisions after it are absent from
     `revisions`. `incomparable` are reasons why some facts cannot be compared, by "schema.table".
     """

@@ -68,9 +68,8 @@ def main() -> int:
 
 def show(row: Row, note: str = "") -> None:
     name, found, ceiling = row
-    say(
-        f"{name:64} {found:9.3g} {ceiling:8g}  {'over' if found > ceiling else 'ok'} {note}".rstrip()
-    )
+    verdict = "over" if found > ceiling else "ok"
+    say(f"{name:64} {found:9.3g} {ceiling:8g}  {verdict} {note}".rstrip())
 
 
 def say(text: str) -> None:

@@ -54,11 +54,13 @@ def measure() -> list[tuple[str, float, float]]:
 @contextmanager
 def _database(dialect: str, tables: int) -> Iterator[samples.Box]:
     """The healthy sample with more tables, each with a key, an index and three constraints."""
-    with tempfile.TemporaryDirectory(prefix="bench_statements_") as name:
-        with samples.build("healthy", dialect, Path(name, "project")) as box:
-            made = "".join(TABLE.format(n=n) for n in range(tables))
-            samples.run_sql(box.owner_url, f"BEGIN;\n{made}\nCOMMIT;")
-            yield box
+    with (
+        tempfile.TemporaryDirectory(prefix="bench_statements_") as name,
+        samples.build("healthy", dialect, Path(name, "project")) as box,
+    ):
+        made = "".join(TABLE.format(n=n) for n in range(tables))
+        samples.run_sql(box.owner_url, f"BEGIN;\n{made}\nCOMMIT;")
+        yield box
 
 
 def _look(box: samples.Box, url: str) -> None:

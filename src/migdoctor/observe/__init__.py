@@ -9,6 +9,7 @@ from migdoctor.connect import Session, open_reading
 from migdoctor.errors import CannotConnect, DoctorError, NotApplicable, NotObserved
 from migdoctor.facts import Activity, Draft, ModelDiff, TmpTable
 from migdoctor.graph import History
+from migdoctor.locate import locate
 from migdoctor.model import Observation
 from migdoctor.observe import (
     activity,
@@ -17,10 +18,12 @@ from migdoctor.observe import (
     leftovers,
     models,
     schema,
+    timeline,
     version_table,
     witness,
 )
 from migdoctor.target import Target
+from migdoctor.timeline import Position, Timeline
 
 IN_DATABASE = (
     "version_tables",
@@ -30,6 +33,8 @@ IN_DATABASE = (
     "activity",
     "identity",
     "models",
+    "timeline",
+    "position",
     "sightings",
 )
 
@@ -147,6 +152,8 @@ def _database(
         look.at("tmp_tables", lambda: _tmp_tables(target, tmp, session, passing))
     look.at("identity", lambda: identity.read(session, look.observation().version_table))
     look.at("models", lambda: _models(target, look.observation(), session, passing))
+    look.at("timeline", lambda: _timeline(target, look.observation(), passing))
+    look.at("position", lambda: _position(look.observation()))
     look.at("sightings", lambda: _sightings(target, look.observation()))
 
 
@@ -179,6 +186,19 @@ def _models(target: Target, seen: Observation, session: Session, passing: bool) 
     if not seen.at_head:
         raise NotApplicable("models", "the database is not at head by its own record")
     return models.compare(target, session, seen)
+
+
+def _timeline(target: Target, seen: Observation, passing: bool) -> Timeline:
+    if target.quick or not passing:
+        raise NotApplicable("timeline", "--quick runs none of the project's code")
+    return timeline.read(target, seen)
+
+
+def _position(seen: Observation) -> Position:
+    """Where live stands; what was unreadable there, or cannot be compared, counts nowhere."""
+    shut = {*seen.schema.unreadable, *seen.timeline.incomparable}
+    unknown = frozenset((s, t) for s, _, t in (name.partition(".") for name in shut))
+    return locate(seen.timeline, seen.history, seen.schema.facts, seen.stamped, unknown)
 
 
 def _sightings(target: Target, seen: Observation) -> object:

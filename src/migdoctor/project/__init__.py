@@ -85,7 +85,8 @@ class ContextOptions:
     `url` holds its secret; `connect_args` are the plain arguments beyond the URL, as the driver
     would have got them, and `dropped_connect_args` names those that are no plain values (an SSL
     context, a callable). `search_path` is the last SET search_path before `configure()`.
-    `schemas` are those that the metadata names, `tables` how many tables it has.
+    `schemas` are those that the metadata names, `tables` how many tables it has. `locations` are
+    the version folders that alembic would read after env.py or the manager had their say.
     """
 
     url: str | None
@@ -105,6 +106,7 @@ class ContextOptions:
     transaction_per_migration: bool
     transactional_ddl: bool | None
     search_path: str | None
+    locations: tuple[str, ...]
     offline: bool
 
     def __repr__(self) -> str:
@@ -123,22 +125,19 @@ class Capture:
 class Replay:
     """What a replay needs to know.
 
-    `url` leads to the throw-away database, `folder` holds its file or socket; `marker` is what
-    `marker_query` must answer there. `watch` is the SQL that tells what a statement did. The
-    context to run is the one with this version table, or with `any_context` the first. `neutral`
-    leaves statements that change rows out; `from_models` begins on a base made from the models;
-    `tolerant` leaves revisions that fail out and goes on. `lacking` are extensions that are
-    passed over. `locations` stand in for the version folders where they are given.
+    `url` leads to the throw-away database, `marker` is what `marker_query` must answer there.
+    `watch` is the SQL that tells what a statement did. The context to run is the first one;
+    statements about its `version_table` are not recorded. `neutral` leaves statements that change
+    rows out; `from_models` begins on a base made from the models; `tolerant` leaves revisions that
+    fail out and goes on. `lacking` are extensions that are passed over. `locations` stand in for
+    the version folders where they are given.
     """
 
     url: str
-    folder: str
     marker: str
     marker_query: str
     watch: Mapping[str, str]
     version_table: str
-    version_table_schema: str | None
-    any_context: bool
     neutral: bool = False
     from_models: bool = False
     tolerant: bool = False
@@ -161,6 +160,8 @@ class Agent:
         self._indexes: dict[str, tuple[str, ...]] = {}
         self._secrets: set[str] = _secrets_of(project)
         self._child: _Child | None = None
+        self._surroundings: dict[str, Any] | None = None
+        self._locations: tuple[str, ...] = ()
         self._python = project.python
 
     def __enter__(self) -> Self:
@@ -189,6 +190,7 @@ class Agent:
         contexts = tuple(_context(entry) for entry in answer["contexts"])
         for context in contexts:
             self._secrets |= _passwords(context.url or "")
+        self._locations = contexts[0].locations
         return Capture(contexts=contexts, note=self._masked(answer["note"]))
 
     def models(
@@ -249,15 +251,19 @@ class Agent:
 
         Raises AgentFailed, also where alembic cannot load the history.
         """
-        return _draft(self._ask("merge", heads=list(heads), rev_id=rev_id, message=message))
+        project = _project_of(self.project) | {"locations": list(self._locations)}
+        return _draft(
+            self._ask("merge", heads=list(heads), rev_id=rev_id, message=message, project=project)
+        )
 
     def surroundings(self) -> dict[str, Any]:
         """`python`, `sqlite` (versions), `path` (sys.path) and `packages` of the interpreter.
 
         Raises AgentFailed.
         """
-        answer: dict[str, Any] = self._ask("surroundings")
-        return answer
+        if self._surroundings is None:
+            self._surroundings = self._ask("surroundings")
+        return self._surroundings
 
     def replay(self, question: Replay, on_progress: Progress | None = None) -> dict[str, Any]:
         """Run the project's whole upgrade on a throw-away database; the raw recording.
@@ -502,12 +508,14 @@ def _project_of(project: Project) -> dict[str, Any]:
         "script_location": str(project.script_location),
         "env_py": str(project.script_location / "env.py"),
         "x": list(project.x),
+        "url": project.url if project.ini_url is None else None,
     }
 
 
 def _context(entry: dict[str, Any]) -> ContextOptions:
     values = {field.name: entry[field.name] for field in fields(ContextOptions)}
     values["schemas"] = tuple(values["schemas"])
+    values["locations"] = tuple(values["locations"])
     values["dropped_connect_args"] = tuple(values["dropped_connect_args"])
     return ContextOptions(**values)
 
@@ -518,7 +526,7 @@ def _draft(entry: dict[str, Any]) -> Draft:
 
 def _secrets_of(project: Project) -> set[str]:
     """Values that must not appear in any text: of the environment, the ini and -x."""
-    texts = [project.ini_url or "", *project.x]
+    texts = [project.ini_url or "", project.url or "", *project.x]
     found = {v for k, v in os.environ.items() if _SECRET_NAME.search(k) and "://" not in v}
     texts += [v for v in os.environ.values() if "://" in v]
     for text in texts:

@@ -10,8 +10,8 @@ first moment, decides what a connection is:
 
 * closed (the normal state): the arguments are noted and a `Null` is handed out, an object that
   accepts everything and answers nothing. No driver is called.
-* redirected (only during `models` and `replay`): a connection to the address the doctor gave, whatever the
-  project asked for. `configure()` then verifies that it is that one, or stops.
+* redirected (only during `models` and `replay`): a connection to the address the doctor gave,
+  whatever the project asked for. `configure()` then verifies that it is that one, or stops.
 
 `run_migrations` does nothing in this process, in either state; only a replay lets the one context
 run whose connection has been shown to lead to the doctor's throw-away shadow (replay.py).
@@ -25,6 +25,7 @@ import ctypes
 import errno
 import inspect
 import json
+import logging.config
 import os
 import re
 import socket
@@ -226,8 +227,9 @@ def guard() -> None:
 def _connect_to_nothing(pool: Any, record: Any) -> None:
     """Give the record a Null, after learning what the project would have connected with.
 
-    The record is filled here instead of by SQLAlchemy, so that no "connect" listener runs: the
-    drivers' own need a real connection, and the dialect's first-connect stays due for a real one.
+    The record is filled here instead of by SQLAlchemy, so that of the "connect" listeners only the
+    project's run: the drivers' own need a real connection, and the dialect's first-connect stays
+    due for a real one. Project's listeners on "checkout" rely on what those on "connect" did.
     """
     dialect = pool._dialect
     State.pools.add(pool)
@@ -243,6 +245,10 @@ def _connect_to_nothing(pool: Any, record: Any) -> None:
         record.fresh = True
     else:
         record.connection = null  # SQLAlchemy 1.3
+    for listener in list(pool.dispatch.connect):
+        if not str(getattr(listener, "__module__", "")).startswith("sqlalchemy"):
+            with suppress(Exception):
+                listener(null, record)
 
 
 def _assumed(dialect: Any) -> dict[str, Any]:
@@ -424,6 +430,11 @@ def load(project: dict[str, Any]) -> Any:
     location = config.get_main_option("script_location") if project["ini"] else None
     if not location and not project["toml"]:
         config.set_main_option("script_location", project["script_location"].replace("%", "%%"))
+    if project["url"]:
+        config.set_main_option("sqlalchemy.url", project["url"].replace("%", "%%"))
+    if not project["ini"]:
+        # env.py of many projects calls fileConfig(config.config_file_name), whatever that is
+        logging.config.fileConfig = lambda *_args, **_kw: None
     sys.argv = ["alembic", "current"]
     script: Any = ScriptDirectory.from_config(config)
     if project.get("locations"):
@@ -576,8 +587,17 @@ def options_of(environment: Any, given: Any, offline: bool) -> dict[str, Any]:
         "transaction_per_migration": bool(opts.get("transaction_per_migration")),
         "transactional_ddl": opts.get("transactional_ddl"),
         "search_path": null.search_path if isinstance(null, Null) else None,
+        "locations": locations_of(environment.script),
         "offline": offline,
     }
+
+
+def locations_of(script: Any) -> list[str]:
+    """The version folders that count by now: an env.py or a manager may have named others."""
+    try:
+        return [str(Path(place).absolute()) for place in script._version_locations]
+    except Exception:  # a manager's own ScriptDirectory
+        return []
 
 
 def metadatas(target: Any) -> list[Any]:
@@ -1062,11 +1082,14 @@ def _main_option(config: Any, name: str) -> Any:
 
 def draft(script: Any, rev_id: str, message: str, head: Any, template_args: Any) -> dict[str, Any]:
     """Let alembic generate a revision, and catch the text where it would write the file."""
+    import alembic
     from mako.template import Template  # type: ignore[import-untyped]  # ships no stubs
 
     made = []
 
     def rendered(source: Any, path: Any, *_args: Any, **kw: Any) -> None:
+        if not Path(source).is_file():  # many packages leave their script.py.mako out
+            source = Path(alembic.__file__).parent / "templates" / "generic" / "script.py.mako"
         made.append((str(path), Template(filename=str(source)).render_unicode(**kw)))
         raise Stop
 
@@ -1114,7 +1137,7 @@ def surroundings(_question: dict[str, Any]) -> dict[str, Any]:
     return {
         "python": sys.version,
         "sqlite": sqlite3.sqlite_version,
-        "path": [os.path.abspath(entry or ".") for entry in sys.path],
+        "path": [str(Path(entry or ".").absolute()) for entry in sys.path],
         "packages": sorted(found),
     }
 

@@ -43,9 +43,11 @@ class Project:
 
     `config_file` is the ini file, `pyproject` the file with `[tool.alembic]`; both None with
     `--script-location`. `locations` are the version folders; they need not exist. `ini_url` may
-    hold a secret. `version_table` and `version_table_schema` are extra keys that some projects
-    put into the ini for their env.py; they are a hint only. `python_chosen` says that a person
-    named the interpreter. `writable` says that a revision file may be written to `locations[0]`.
+    hold a secret, and so may `url`, the one that was given; env.py finds it in its configuration
+    where that has none of its own. `version_table` and `version_table_schema` are extra keys that
+    some projects put into the ini for their env.py; they are a hint only. `python_chosen` says that
+    a person named the interpreter. `writable` says that a revision file may be written to
+    `locations[0]`.
     """
 
     config_file: Path | None
@@ -57,6 +59,7 @@ class Project:
     sourceless: bool
     env_py: Path | None
     ini_url: str | None
+    url: str | None
     python: Path
     python_chosen: bool
     root: Path
@@ -165,6 +168,7 @@ def _project(
         sourceless=options.flag("sourceless"),
         env_py=env_py if env_py.is_file() else None,
         ini_url=_url(options),
+        url=request.url,
         python=python,
         python_chosen=chosen,
         root=root,
@@ -175,7 +179,7 @@ def _project(
         version_table=options.text("version_table"),
         version_table_schema=options.text("version_table_schema"),
         prepend_sys_path=tuple(extra),
-        writable=_writable(locations[0], (cwd, root)),
+        writable=writable(locations[0], (cwd, root)),
     )
 
 
@@ -247,15 +251,15 @@ def _url(options: _Options) -> str | None:
 
 
 def _resolved(location: str, cwd: Path, extra: Iterable[Path], python: Path) -> Path | None:
-    """Absolute folder of a `path` or `package:path` location; None: no such package."""
+    """Absolute folder of a `path` or `package:path:path` location; None: no such package."""
     if Path(location).is_absolute() or ":" not in location:
         return _absolute(cwd / location)
-    package, _, inner = location.partition(":")
+    package, *inner = location.split(":")
     top, *rest = package.split(".")
     for base in _package_folders(top, cwd, extra, python):
         folder = base.joinpath(*rest)
         if folder.is_dir():
-            return _absolute(folder / inner)
+            return _absolute(folder.joinpath(*inner))
     return None
 
 
@@ -313,7 +317,7 @@ def _python(request: Request, starts: Iterable[Path], root: Path) -> tuple[Path,
     return Path(sys.executable), False
 
 
-def _writable(folder: Path, homes: Iterable[Path]) -> bool:
+def writable(folder: Path, homes: Iterable[Path]) -> bool:
     """A revision file may be written: inside the project, not installed, and permitted."""
     real = folder.resolve()
     if {"site-packages", "dist-packages"} & set(real.parts):

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import importlib
 import json
 import os
 import re
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Iterator
+from typing import Any
 
 CONTROL = re.compile(
     r"\s*(begin|commit|rollback|savepoint|release|end|abort|start\s+transaction"
@@ -72,9 +74,12 @@ class Recorder:
         self.finished = False
         self.deadline = time.monotonic() + question["limit"]
         self.said = 0.0
-        self.nothing: Any = None
-        self.mine = re.compile(
-            r"\b(%s)\b" % "|".join({re.escape(question["version_table"]), "alembic_version"})
+        self.hook: Any = None  # for each configure() call
+        names = "|".join({re.escape(question["version_table"]), "alembic_version"})
+        self.mine = re.compile(rf"\b({names})\b")
+        lacking = "|".join(map(re.escape, question["lacking"])) or "(?!)"
+        self.lacking = re.compile(
+            rf"\s*(create|alter)\s+extension\b.*\b({lacking})\b", re.IGNORECASE | re.DOTALL
         )
 
     # --- the plan of steps ---
@@ -83,15 +88,17 @@ class Recorder:
         """The function that alembic asks for what to run: from nothing to all heads."""
 
         def plan(heads: Any, context: Any) -> list[Any]:
-            if self.question["from_models"]:
-                self.build_base(script, context)
+            stamps = []
+            if self.question["from_models"] and not heads:
+                heads = self.build_base(script, context)
+                stamps = list(script._stamp_revs(heads, ())) if heads else []
             found = list(script._upgrade_revs("heads", heads))
             self.total = len(found)
             self.base = self.watch.collect(context.connection, True)
             self.started = True
             for step in found:
                 step.migration_fn = self.step(step)
-            return found
+            return stamps + found
 
         return plan
 
@@ -101,7 +108,7 @@ class Recorder:
 
         def run(*args: Any, **kw: Any) -> None:
             if time.monotonic() > self.deadline:
-                self.fail(name, "the time limit of %g s was reached" % self.question["limit"])
+                self.fail(name, f"the time limit of {self.question['limit']:g} s was reached")
                 raise self.agent.Stop
             self.say()
             self.now, self.batches = [name, []], 0
@@ -139,8 +146,12 @@ class Recorder:
         self.failed = self.failed or [name, error]
         self.now = None
 
-    def build_base(self, script: Any, context: Any) -> None:
-        """The models' own tables, taken back revision by revision to the history's beginning."""
+    def build_base(self, script: Any, context: Any) -> Any:
+        """The models' own tables, taken back revision by revision as far as downgrades go.
+
+        Returns the revisions that the base stands at: () for the history's beginning.
+        """
+        left = {r.revision: r for r in script.walk_revisions()}
         for metadata in self.agent.metadatas(context.opts.get("target_metadata")):
             metadata.create_all(context.connection)
         for step in script._downgrade_revs("base", tuple(script.get_heads())):
@@ -150,8 +161,12 @@ class Recorder:
             except Exception as error:
                 self.skipped.append([step.revision.revision, self.agent._one_line(error)])
                 self.raw(context.connection, "ROLLBACK TO SAVEPOINT migdoctor")
+                break
+            del left[step.revision.revision]
             with suppress(Exception):
                 self.raw(context.connection, "RELEASE SAVEPOINT migdoctor")
+        followed = {down for r in left.values() for down in r._all_down_revisions}
+        return tuple(name for name in left if name not in followed)
 
     def raw(self, connection: Any, sql: str) -> Any:
         """Run text on the driver's own cursor, unseen by listeners."""
@@ -173,7 +188,7 @@ class Recorder:
         context: Any,
         many: Any,
     ) -> Any:
-        """Replace what must not run: reads before the marker was seen, data where it is left out."""
+        """Replace what must not run: reads before the marker was seen, data that is left out."""
         replaced = False
         if self.context is None:
             # An empty database has no rows for an env.py that asks for some before it migrates.
@@ -184,24 +199,15 @@ class Recorder:
         elif self.now is not None and not self.mine.search(statement):
             replaced = bool(
                 (self.question["neutral"] and not self.batch and WRITES_ROWS.match(statement))
-                or (
-                    self.question["lacking"]
-                    and re.match(
-                        r"\s*(create|alter)\s+extension\b.*\b(%s)\b"
-                        % "|".join(map(re.escape, self.question["lacking"])),
-                        statement,
-                        re.IGNORECASE | re.DOTALL,
-                    )
-                )
+                or self.lacking.match(statement)
             )
         if not replaced:
             return statement, parameters
         if context is not None:
             context._migdoctor_said = (statement, parameters)
         if many and connection.dialect.name == "sqlite":  # executemany() takes no SELECT
-            return 'DELETE FROM "%s" WHERE 1 = 0' % self.question["version_table"], emptied(
-                parameters
-            )
+            version_table = self.question["version_table"]
+            return f'DELETE FROM "{version_table}" WHERE 1 = 0', emptied(parameters)
         return "SELECT 1 WHERE 1 = 0", emptied(parameters)
 
     def after(
@@ -353,11 +359,13 @@ class Sqlite:
         self.known = found
         if not gone and not now:
             return None
-        names = ["'%s'" % row[1].replace("'", "''") for row in now if row[0] == "table"]
+        names = [literal(row[1]) for row in now if row[0] == "table"]
         columns = []
         if names:
-            only = "AND m.name IN (%s)" % ", ".join(names)
-            columns = driver_rows(connection, self.columns.replace("{only}", only))
+            only = ", ".join(names)
+            columns = driver_rows(
+                connection, self.columns.replace("{only}", f"AND m.name IN ({only})")
+            )
         return {"gone": gone, "now": now, "columns": columns}
 
 
@@ -377,7 +385,7 @@ def shown(statement: str, parameters: Any, context: Any) -> str:
     rows = parameters if nested else [parameters]
     texts = [written(statement, row, doubled).strip() for row in rows[:MANY]]
     if len(rows) > MANY:
-        texts.append("-- and %d more of these" % (len(rows) - MANY))
+        texts.append(f"-- and {len(rows) - MANY} more of these")
     return ";\n".join(texts)
 
 
@@ -413,7 +421,7 @@ def literal(value: Any) -> str:
     if isinstance(value, (int, float, decimal.Decimal)):
         return str(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return "'\\x%s'" % bytes(value).hex()
+        return f"'\\x{bytes(value).hex()}'"
     if isinstance(value, (dict, list)):
         with suppress(TypeError, ValueError):
             value = json.dumps(value)
@@ -421,7 +429,7 @@ def literal(value: Any) -> str:
     if inner is not None and not isinstance(value, (str, datetime.date, uuid.UUID)):
         with suppress(TypeError, ValueError):
             value = json.dumps(inner)
-    return "'%s'" % str(value).replace("'", "''")
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 # --- nothing but the shadow -----------------------------------------------------------------------
@@ -432,17 +440,20 @@ class Guard:
 
     installed = False
     on = False
-    folder = ""
+    strict = False  # revisions run: no network at all
 
 
 @contextmanager
-def only_shadow(agent: Any, folder: str) -> Iterator[None]:
-    """Close the drivers' own entrances; `folder` is where the shadow's file or socket is."""
+def only_shadow(agent: Any) -> Iterator[None]:
+    """Close the drivers' own entrances; drivers that somebody might import later, too."""
     if not Guard.installed:
         sys.addaudithook(lambda event, args: refuse(agent, event, args))
         Guard.installed = True
     closed: list[Any] = []
-    Guard.on, Guard.folder = True, os.path.realpath(folder)
+    Guard.on, Guard.strict = True, False
+    for name in ("psycopg2", "psycopg", "asyncpg"):
+        with suppress(Exception):
+            importlib.import_module(name)
     agent.State.on_opening = lambda: close_doors(agent, closed)
     close_doors(agent, closed)
     try:
@@ -463,6 +474,8 @@ def close_doors(agent: Any, closed: list[Any]) -> None:
         module = sys.modules["psycopg"]
         found += [(module.Connection, "_get_connection_params")]
         found += [(module.AsyncConnection, "_get_connection_params")]
+    if "asyncpg.connect_utils" in sys.modules:
+        found.append((sys.modules["asyncpg.connect_utils"], "_connect"))
     for owner, name in found:
         real = vars(owner).get(name)
         if real is None or any(entry[:2] == (owner, name) for entry in closed):
@@ -490,10 +503,10 @@ def refuse(agent: Any, event: str, args: Any) -> None:
         name = os.fsdecode(args[0]) if isinstance(args[0], (str, bytes, os.PathLike)) else ""
         if name not in (":memory:", ""):
             raise PermissionError("a SQLite file past SQLAlchemy is refused during a replay")
-    if event == "socket.connect" and isinstance(args[1], (str, bytes)):
-        path = os.path.realpath(os.fsdecode(args[1]))
-        if ".s.PGSQL." in path and not path.startswith(Guard.folder + os.sep):
-            raise PermissionError("another server's socket is refused during a replay")
+    if event == "socket.connect" and not agent.State.opening:
+        local = isinstance(args[1], (str, bytes))
+        if ".s.PGSQL." in os.fsdecode(args[1]) if local else Guard.strict:
+            raise PermissionError("a connection past SQLAlchemy is refused during a replay")
 
 
 # --- the question ---------------------------------------------------------------------------------
@@ -505,7 +518,7 @@ def verify_marker(agent: Any, connection: Any, question: Any) -> None:
     try:
         rows = driver_rows(connection, question["marker_query"])
     except Exception as error:
-        raise agent.Failure("not-ours", "the shadow's marker cannot be read: %s" % error) from None
+        raise agent.Failure("not-ours", f"the shadow's marker cannot be read: {error}") from None
     if [str(row[0]) for row in rows] != [str(question["marker"])]:
         raise agent.Failure("not-ours", "the connection does not lead to the shadow")
 
@@ -516,12 +529,13 @@ def prepared(agent: Any, question: Any) -> Recorder:
 
     def hook(environment: Any, _given: Any) -> None:
         context = environment.get_context()
-        if recorder.context is not None or not wanted(context, question):
-            return
+        if recorder.context is not None:
+            return  # one position a report: that of the first context
         if context.connection is None:
             raise agent.Failure("not-ours", "env.py gave configure() no connection")
         verify_marker(agent, context.connection, question)
         agent.leave_network()
+        Guard.strict = True
         watch = question["watch"]
         recorder.watch = (
             Postgres(watch["changes"])
@@ -531,21 +545,8 @@ def prepared(agent: Any, question: Any) -> Recorder:
         context._migrations_fn = recorder.steps(environment.script)
         recorder.context = context
 
-    recorder.hook = hook  # type: ignore[attr-defined]  # kept together, used by the two callers
+    recorder.hook = hook
     return recorder
-
-
-def wanted(context: Any, question: Any) -> bool:
-    """The first context; of several, the first that has the version table of the target."""
-    table = question["version_table"], question["version_table_schema"]
-    return bool(
-        question["any_context"]
-        or (context.opts.get("version_table") or "alembic_version", _schema(context)) == table
-    )
-
-
-def _schema(context: Any) -> Any:
-    return context.opts.get("version_table_schema")
 
 
 def run_if_wanted(recorder: Recorder, context: Any, real: Any, kw: Any) -> None:
@@ -578,7 +579,7 @@ def listening(recorder: Recorder) -> Iterator[None]:
         recorder.batches += 1
         name = str(self.table.name)
         used = recorder.now and any(entry[2] == name for entry in recorder.now[1])
-        recorder.batch = "%s#%d" % (name, recorder.batches) if used else name
+        recorder.batch = f"{name}#{recorder.batches}" if used else name
         try:
             return rebuild(self, *args, **kw)
         finally:
@@ -662,7 +663,7 @@ def inject(agent: Any, question: Any, answer_file: Any) -> None:
     agent.State.target = (question["url"], question["connect_args"], False)
     agent.State.pragmas = tuple(question.get("pragmas", ()))
     # Kept, as what the end of these would undo has to hold until the process ends.
-    agent.State.kept = [only_shadow(agent, question["folder"]), recording(agent, recorder)]
+    agent.State.kept = [only_shadow(agent), recording(agent, recorder)]
     for entered in agent.State.kept:
         entered.__enter__()
 
@@ -684,7 +685,7 @@ def inject(agent: Any, question: Any, answer_file: Any) -> None:
 
     def hook(environment: Any, given: Any) -> None:
         try:
-            recorder.hook(environment, given)  # type: ignore[attr-defined]
+            recorder.hook(environment, given)
         except BaseException as failure:
             finish(failure)
 
@@ -696,10 +697,14 @@ def attempt(agent: Any, question: Any, isolated: bool) -> dict[str, Any]:
     recorder = prepared(agent, question)
     error = None
     network = agent.no_network if isolated else agent.with_network
-    with agent.redirection(question), only_shadow(agent, question["folder"]), network():
-        with recording(agent, recorder):
-            try:
-                agent.run_env(question["project"], recorder.hook)  # type: ignore[attr-defined]
-            except BaseException as failure:
-                error = failure
+    with (
+        agent.redirection(question),
+        only_shadow(agent),
+        network(),
+        recording(agent, recorder),
+    ):
+        try:
+            agent.run_env(question["project"], recorder.hook)
+        except BaseException as failure:
+            error = failure
     return answer(agent, recorder, error)

@@ -1,5 +1,6 @@
 """Where PostgreSQL's server programs are: on the host, or in the wheel of migdoctor[shadow]."""
 
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -36,6 +37,15 @@ def newest() -> Binaries | None:
     """The newest complete set, None where there is none. On a tie the wheel wins."""
     found = [b for folder, wheel in _candidates() if (b := _examined(folder, wheel))]
     return max(found, key=lambda b: (b.major, b.wheel is not None), default=None)
+
+
+def traces() -> list[str]:
+    """Which sets of programs there are, and since when; without running one of them."""
+    found = []
+    for folder, _wheel in _candidates():
+        with contextlib.suppress(OSError):
+            found.append(f"{folder} {(folder / 'postgres').stat().st_mtime_ns}")
+    return sorted(found)
 
 
 def _candidates() -> list[tuple[Path, Path | None]]:

@@ -3,7 +3,7 @@
 import contextlib
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from migdoctor.connect import Session, address_of, open_writing
@@ -39,7 +39,6 @@ class Stage:
     """One empty database; `marker` is what `marker_query` answers on it, and nowhere else."""
 
     url: str
-    folder: str
     marker: str
     marker_query: str
     pragmas: tuple[str, ...] = ()
@@ -56,7 +55,6 @@ def sqlite_stage() -> Iterator[Stage]:
             connection.execute(f"PRAGMA application_id = {marker}")
         yield Stage(
             url=f"sqlite:///{path}",
-            folder=str(folder),
             marker=str(marker),
             marker_query="PRAGMA application_id",
             pragmas=("PRAGMA synchronous = OFF", "PRAGMA journal_mode = MEMORY"),
@@ -64,8 +62,8 @@ def sqlite_stage() -> Iterator[Stage]:
 
 
 @contextlib.contextmanager
-def postgresql_stage(scene: Scene, setup: str) -> Iterator[Stage]:
-    """An empty database of the private server, after `setup`; the mark is a row in it.
+def postgresql_stage(scene: Scene, setup: Callable[[int], str]) -> Iterator[Stage]:
+    """An empty database of the private server, after `setup(version)`; the mark is a row in it.
 
     Raises NotObserved("shadow", why) where there is no server.
     """
@@ -75,7 +73,7 @@ def postgresql_stage(scene: Scene, setup: str) -> Iterator[Stage]:
         marker = secrets.token_hex(16)
         with open_writing(address_of(url)) as session:
             lacking = _furnish(session, scene)
-            session.run(setup)
+            session.run(setup(session.server_version))
             session.run(f"INSERT INTO migdoctor.marker VALUES ('{marker}')")
             # Made last: it changes what a name without a schema means.
             path = ", ".join(map(quoted, scene.path)) or "''"
@@ -83,7 +81,6 @@ def postgresql_stage(scene: Scene, setup: str) -> Iterator[Stage]:
             session.run(f"ALTER DATABASE {name} SET search_path = {path}")
         yield Stage(
             url=url,
-            folder=str(shadow.folder / "s"),
             marker=marker,
             marker_query="SELECT token FROM migdoctor.marker",
             lacking=lacking,

@@ -24,7 +24,8 @@ class SQLite:
     """Deltas of sqlite_master; a mirror of its rows is kept, and read table by table."""
 
     def __init__(self) -> None:
-        self._objects: dict[tuple[str, str], sqlite.Object] = {}
+        self._home: dict[tuple[str, str], str] = {}  # (type, name) -> table
+        self._objects: dict[str, dict[tuple[str, str], sqlite.Object]] = {}  # by table
         self._columns: dict[str, list[sqlite.Column]] = {}
 
     def change(self, delta: Any) -> Change:
@@ -33,21 +34,21 @@ class SQLite:
             return {}, {}
         gone = [(kind, name) for kind, name in delta["gone"]]
         now: list[sqlite.Object] = [(k, n, t, sql) for k, n, t, sql in delta["now"]]
-        tables = {self._objects[key][2] for key in gone}
-        tables |= {row[2] for row in now}
-        tables |= {self._objects[row[:2]][2] for row in now if row[:2] in self._objects}
+        tables = {self._home[key] for key in gone} | {row[2] for row in now}
+        tables |= {self._home[row[:2]] for row in now if row[:2] in self._home}
         before = self._of(tables)
-        for key in gone:
-            del self._objects[key]
-            if key[0] == "table":
-                self._columns.pop(key[1], None)
+        for key in (*gone, *(row[:2] for row in now)):
+            if table := self._home.pop(key, None):
+                del self._objects[table][key]
         for row in now:
-            self._objects[row[:2]] = row
+            self._home[row[:2]] = row[2]
+            self._objects.setdefault(row[2], {})[row[:2]] = row
         self._columns.update(sqlite.by_table(delta["columns"]))
         return _without_same(before, self._of(tables))
 
     def _of(self, tables: set[str]) -> dict[FactKey, str]:
-        return sqlite.facts_of([o for o in self._objects.values() if o[2] in tables], self._columns)
+        rows = [row for table in tables for row in self._objects.get(table, {}).values()]
+        return sqlite.facts_of(rows, self._columns)
 
 
 def _facts(rows: Iterable[Any]) -> dict[FactKey, str]:

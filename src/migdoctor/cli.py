@@ -132,6 +132,20 @@ def diagnose(**given: Any) -> int:
 
 @cli.command()
 @options(GLOBAL, FORMAT)
+@command
+def locate(**given: Any) -> int:
+    """Find out which revision, and which statement of it, the live schema is at."""
+    from migdoctor import doctor
+    from migdoctor.report import json, located
+
+    report = doctor.locate(_asked(given))
+    as_json = given["form"] == "json"
+    _write(json.render(report) if as_json else located.render(report, **_screen(given)), given)
+    return report.exit_code
+
+
+@cli.command()
+@options(GLOBAL, FORMAT)
 @click.option("--apply", "apply_it", is_flag=True, help="Do it; without this, nothing changes.")
 @click.option("--only", multiple=True, metavar="CODE[:KEY]", help="Only this; KEY picks a cure.")
 @click.option("--allow", multiple=True, metavar="HAZARD", help="Accept this hazard by name.")

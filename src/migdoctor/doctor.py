@@ -8,6 +8,7 @@ from migdoctor import diagnose as judging
 from migdoctor import journal
 from migdoctor import plan as planning
 from migdoctor.checks import all_checks
+from migdoctor.cures import standing
 from migdoctor.errors import ConfigNotFound, Refused, UsageError
 from migdoctor.model import Check, Diagnosis, Hazard, Observation
 from migdoctor.observe import nothing, observe
@@ -26,6 +27,22 @@ def diagnose(asked: Asked) -> Report:
             return _diagnosed("diagnose", asked, checks, target, observe(target))
     except ConfigNotFound as error:
         return _diagnosed("diagnose", asked, checks, None, nothing(error))
+
+
+def locate(asked: Asked) -> Report:
+    """Where the live schema stands on the history; everything else is looked at as well.
+
+    Exit status: 0 located, at head or cleanly behind; 1 any other verdict; 3 not located for want
+    of a connection, of a shadow or of a usable project.
+    """
+    report = replace(diagnose(asked), command="locate")
+    if report.error is not None:
+        return report
+    told = standing.reading(report.seen)
+    if told is None:
+        return replace(report, exit_code=3)
+    well = standing.is_located(report.seen, told) and told.verdict in ("at-head", "behind")
+    return replace(report, exit_code=0 if well else 1)
 
 
 def fix(asked: Asked) -> Report:

@@ -174,8 +174,17 @@ class History:
 
     @cached_property
     def unlabelled_heads(self) -> tuple[str, ...]:
-        """Heads that are neither on a labelled branch nor implied."""
-        return tuple(id for id in self.heads if not self.followers[id] and not self.labelled(id))
+        """Heads that a merge would join: not implied, and not the only head of a labelled branch.
+
+        Two heads of one labelled branch are no design; templates write `branch_labels = "None"`.
+        """
+        heads = [id for id in self.heads if not self.followers[id]]
+        branches = [self.labelled(id) for id in heads]
+        return tuple(
+            id
+            for id, branch in zip(heads, branches, strict=True)
+            if not branch or branches.count(branch) > 1
+        )
 
     # --- sickness
 

@@ -1,12 +1,15 @@
 """MD401: tables without a record of where they are."""
 
+from dataclasses import replace
+
 import pytest
 
 from migdoctor.checks.md401_version_table_missing import CHECK
 from migdoctor.facts import Schema
-from migdoctor.model import NeedsHuman
-from tests.checks.stored import EMPTY, cures, history, only, stored
-from tests.facts import healthy, version_table
+from migdoctor.model import NeedsHuman, Remedy
+from tests.checks.placed import STATEMENTS, create, fact, placed, timeline
+from tests.checks.stored import EMPTY, after, cures, history, only, statements, stored
+from tests.facts import IDENTITY, healthy, revision, version_table
 
 
 def test_silent_on_a_well_database():
@@ -44,3 +47,54 @@ def test_a_version_table_elsewhere_is_named_with_its_rows():
     assert "there is one elsewhere: meta.alembic_version" in finding.message
     assert "meta.alembic_version: 'ccc3'" in finding.evidence[1].text
     assert "version_table_schema" in finding.help
+
+
+# --- with a position
+
+
+def test_the_table_is_made_as_alembic_does_and_gets_the_located_row():
+    (cure,) = cures(CHECK, placed(at="bbb2", version_tables=()))
+    assert isinstance(cure, Remedy)
+    assert cure.default
+    assert statements(cure) == [
+        'CREATE TABLE "alembic_version" (version_num VARCHAR(32) NOT NULL, '
+        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
+        "INSERT INTO \"alembic_version\" (version_num) VALUES ('bbb2')",
+    ]
+
+
+def test_the_column_is_wide_enough_for_the_longest_id():
+    long = "x" * 40
+    chain = history(revision(long))
+    told = timeline({long: STATEMENTS["aaa1"]})
+    seen = placed(at=long, version_tables=(), history=chain, recorded=told)
+    assert "VARCHAR(64)" in statements(cures(CHECK, seen)[0])[0]
+
+
+def test_on_postgresql_it_goes_where_alembic_would_look():
+    told = timeline({"aaa1": (create("users", "id", schema="app"),)}, dialect="postgresql")
+    identity = replace(IDENTITY, search_path=("app", "public"))
+    seen = placed(
+        at="aaa1",
+        version_tables=(),
+        history=history(revision("aaa1")),
+        recorded=told,
+        identity=identity,
+    )
+    (cure,) = cures(CHECK, seen)
+    assert statements(cure, "postgresql")[0].startswith('CREATE TABLE "app"."alembic_version"')
+
+
+def test_a_half_run_revision_is_not_recorded():
+    (cure,) = cures(CHECK, placed(at="bbb2", steps=1, version_tables=()))
+    assert after(cure) == ["bbb2"]
+
+
+def test_never_a_second_table_and_never_on_faith():
+    other = version_table("ccc3", schema="meta", configured=False)
+    (cure,) = cures(CHECK, placed(version_tables=(other,)))
+    assert isinstance(cure, NeedsHuman)
+    gone = (fact("users", "column", "email"),)
+    (cure,) = cures(CHECK, placed(version_tables=(), without=gone))
+    assert isinstance(cure, NeedsHuman)
+    assert "never stamp head" in cure.why

@@ -7,8 +7,9 @@ import pytest
 from migdoctor.checks.md404_unknown_revision import CHECK
 from migdoctor.errors import NotObserved
 from migdoctor.graph import Broken
-from migdoctor.model import NeedsHuman, Observation
-from tests.checks.stored import cures, history, only, sighting, stored
+from migdoctor.model import NeedsHuman, Observation, Remedy
+from tests.checks.placed import STATEMENTS, create, data, fact, placed, timeline
+from tests.checks.stored import after, cures, history, only, sighting, stored
 from tests.facts import CHAIN, healthy, revision
 
 
@@ -71,3 +72,82 @@ def test_a_sighting_on_a_side_line_names_the_file_to_bring_back():
 def test_still_found_when_nothing_could_be_searched():
     blind = unknown("zzz9").without("sightings", NotObserved("sightings", "no git here"))
     assert "not searched elsewhere: no git here" in only(CHECK, blind).evidence[1].text
+
+
+# --- with a position
+
+
+def test_the_row_gets_the_located_revision():
+    seen = placed("zzz9", at="bbb2", steps=0)
+    (cure,) = cures(CHECK, seen)
+    assert isinstance(cure, Remedy)
+    assert (cure.key, cure.default) == ("located", True)
+    assert after(cure) == ["bbb2"]
+
+
+def test_a_known_row_beside_it_is_kept_once():
+    (cure,) = cures(CHECK, placed("zzz9", "ccc3"))
+    assert after(cure) == ["ccc3"]
+
+
+def test_the_file_comes_first_where_it_was_seen():
+    seen = placed("zzz9", at="bbb2", sightings={"zzz9": sighting("zzz9", "aaa1")})
+    human, cure = cures(CHECK, seen)
+    assert isinstance(human, NeedsHuman)
+    assert isinstance(cure, Remedy)
+    assert not cure.default
+
+
+def test_a_place_that_is_not_exactly_right_is_not_recorded():
+    gone = (fact("users", "column", "email"),)
+    (cure,) = cures(CHECK, placed("zzz9", at="bbb2", without=gone))
+    assert isinstance(cure, NeedsHuman)
+    assert "column users.email is missing" in cure.why
+
+
+def test_refused_with_the_candidates_where_rows_make_the_difference():
+    told = timeline(STATEMENTS | {"ccc3": (data(),)})
+    human, *choices = cures(CHECK, placed("zzz9", at="bbb2", recorded=told))
+    assert isinstance(human, NeedsHuman)
+    assert "bbb2 or ccc3" in human.why
+    assert [(c.key, c.default, after(c)) for c in choices if isinstance(c, Remedy)] == [
+        ("bbb2", False, ["bbb2"]),
+        ("ccc3", False, ["ccc3"]),
+    ]
+
+
+def test_a_tie_of_revisions_that_do_nothing_needs_no_choice():
+    told = timeline(STATEMENTS | {"ccc3": ()})
+    (cure,) = cures(CHECK, placed("zzz9", at="bbb2", recorded=told))
+    assert after(cure) == ["bbb2"]
+
+
+def test_tables_of_nobody_may_belong_to_another_application():
+    extra = {fact("runs", "table"): "table"}
+    human, cure = cures(CHECK, placed("zzz9", at="bbb2", extra=extra))
+    assert isinstance(human, NeedsHuman)
+    assert "table runs" in human.why
+    assert isinstance(cure, Remedy)
+    assert not cure.default
+
+
+def test_with_more_than_head_it_is_md410():
+    extra = {fact("runs", "table"): "table"}
+    assert not list(CHECK.find(placed("zzz9", extra=extra)))
+
+
+def test_an_ambiguous_place_is_refused():
+    told = timeline({id: (create(id, "x"),) for id in ("aaa1", "bbb2", "ccc3")})
+    gone = (fact("bbb2", "table"), fact("bbb2", "column", "x"))
+    (cure,) = cures(CHECK, placed("zzz9", recorded=told, without=gone))
+    assert isinstance(cure, NeedsHuman)
+    assert "ambiguous" in cure.why
+    assert "ccc3" in cure.why
+
+
+def test_where_the_replay_ended_nothing_is_recorded():
+    short = {id: STATEMENTS[id] for id in ("aaa1", "bbb2")}
+    told = timeline(short, failed=("ccc3", "no such table"))
+    (cure,) = cures(CHECK, placed("zzz9", at="bbb2", recorded=told))
+    assert isinstance(cure, NeedsHuman)
+    assert "before ccc3 (no such table)" in cure.why

@@ -5,6 +5,7 @@ import pytest
 from migdoctor.checks.md410_database_newer_than_code import CHECK
 from migdoctor.errors import NotObserved
 from migdoctor.model import NeedsHuman, Severity
+from tests.checks.placed import fact, placed
 from tests.checks.stored import cures, only, sighting, stored
 from tests.facts import healthy
 
@@ -40,3 +41,24 @@ def test_names_where_the_newer_code_is_and_changes_nothing():
     assert isinstance(cure, NeedsHuman)
     assert "versions/eee5.py" in cure.why
     assert "alembic downgrade ccc3" in cure.why
+
+
+# --- with a position
+
+MORE = {fact("gifts", "table"): "table"}
+
+
+def test_silent_when_the_schema_has_nothing_more_or_stands_below_head():
+    assert not list(CHECK.find(placed("zzz9")))
+    assert not list(CHECK.find(placed("zzz9", at="bbb2", extra=MORE)))
+    assert not list(CHECK.find(placed("ccc3", extra=MORE)))
+
+
+def test_the_schema_is_evidence_as_well():
+    seen = placed("zzz9", extra=MORE).without("sightings", NotObserved("sightings", "no git"))
+    finding = only(CHECK, seen)
+    assert "'zzz9' is no revision of it" in finding.message
+    assert "table gifts" in finding.evidence[2].text
+    (cure,) = cures(CHECK, seen)
+    assert isinstance(cure, NeedsHuman)
+    assert "another application" in cure.why

@@ -20,6 +20,7 @@ from migdoctor.model import (
     Stamp,
     hazards_of,
 )
+from tests.checks.placed import fact, placed
 from tests.facts import healthy
 
 INDEX = Drift(
@@ -266,3 +267,75 @@ def test_the_version_table_of_the_stamp_is_the_configured_one():
     stamp = cures(seen)["adopt"].steps[1]
     assert isinstance(stamp, Stamp)
     assert stamp.table == ("main", "alembic_version")
+
+
+# --- against the history, where the position is known
+
+FAX = {fact("users", "column", "fax"): "TEXT"}
+
+
+@pytest.mark.parametrize("row", ["aaa1", "bbb2", "ccc3"])
+def test_silent_wherever_the_schema_is_as_the_history_makes_it(row: str):
+    assert not list(CHECK.find(placed(row, at=row)))
+
+
+@pytest.mark.parametrize(("row", "at", "steps"), [("bbb2", "bbb2", 1), ("ccc3", "aaa1", 0)])
+def test_what_never_ran_is_no_drift(row: str, at: str, steps: int):
+    assert not list(CHECK.find(placed(row, at=at, steps=steps)))
+
+
+@pytest.mark.parametrize(("row", "at"), [("aaa1", "aaa1"), ("ccc3", "aaa1"), ("aaa1", "ccc3")])
+def test_found_below_head_stamped_past_and_stamped_behind(row: str, at: str):
+    seen = placed(row, at=at, extra=FAX)
+    (finding,) = CHECK.find(seen)
+    assert "in 1 place" in finding.message
+    assert "column users.fax" in finding.evidence[0].text
+    (answer,) = CHECK.remedy(finding, seen)
+    assert isinstance(answer, NeedsHuman)
+
+
+def test_missing_and_changed_parts_are_told_apart():
+    email = fact("users", "column", "email")
+    (finding,) = CHECK.find(placed("ccc3", without=(email,)))
+    assert "column users.email is missing: INTEGER" in finding.evidence[0].text
+    (finding,) = CHECK.find(placed("ccc3", extra={email: "TEXT"}))
+    assert "is TEXT, the history makes it INTEGER" in finding.evidence[0].text
+
+
+def test_a_table_is_one_place():
+    runs = {fact("runs", "table"): "table", fact("runs", "column", "id"): "INTEGER"}
+    (finding,) = CHECK.find(placed("bbb2", at="bbb2", extra=runs))
+    assert "in 1 place" in finding.message
+
+
+def test_other_schemas_and_what_cannot_be_read_do_not_count():
+    other = {fact("t", "table", schema="other"): "table"}
+    assert not list(CHECK.find(placed("ccc3", extra=other)))
+    seen = placed("ccc3", extra=FAX)
+    shut = replace(seen.schema, unreadable={"main.users": "locked"})
+    assert not list(CHECK.find(seen.having(schema=shut)))
+
+
+def test_a_table_that_env_py_leaves_out_does_not_count():
+    runs = {fact("runs", "table"): "table"}
+    seen = placed("ccc3", extra=runs, models=ModelDiff())
+    assert not list(CHECK.find(seen))
+
+
+def test_a_product_that_makes_its_own_tables_is_drift():
+    seen = placed("ccc3", without=(fact("users", "column", "email"),), models=ModelDiff())
+    (finding,) = CHECK.find(seen)
+    assert "the models agree with it" in finding.message
+    (answer,) = CHECK.remedy(finding, seen)
+    assert isinstance(answer, NeedsHuman)
+
+
+def test_both_cures_at_head():
+    seen = placed("ccc3", extra=FAX, models=DIFF)
+    assert sorted(cures(seen)) == ["adopt", "restore"]
+
+
+@pytest.mark.parametrize("rows", [("zzz9",), (None, "ccc3")])
+def test_does_not_apply_until_every_row_names_a_revision(rows: tuple[str | None, ...]):
+    with pytest.raises(NotApplicable):
+        list(CHECK.find(placed(*rows, extra=FAX)))

@@ -104,6 +104,17 @@ def test_a_package_without_its_template_gets_alembics_own(tmp_path: Path) -> Non
     assert "'a1', 'a2'" in draft.text
 
 
+def test_a_template_that_spoils_merges_gives_way(tmp_path: Path) -> None:
+    project(tmp_path, revisions=(("a1", None), ("a2", None)))
+    template = tmp_path / "migrations" / "script.py.mako"
+    template.write_text(
+        template.read_text().replace("${repr(down_revision)}", '"${down_revision}"')
+    )
+    with Agent(find(Request(cwd=tmp_path))) as agent:
+        draft = agent.merge(("a1", "a2"), "m1", "merge")
+    assert "= ('a1', 'a2')" in draft.text
+
+
 def test_listeners_find_what_their_own_kind_left(tmp_path: Path) -> None:
     project(tmp_path, env=LISTENING)
     (context,) = captured(Request(cwd=tmp_path)).contexts

@@ -2,9 +2,23 @@
 
 from collections.abc import Iterator
 
-from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
+from migdoctor import rows
+from migdoctor.cures import place, standing
+from migdoctor.model import (
+    Check,
+    Cure,
+    Evidence,
+    Finding,
+    NeedsHuman,
+    Observation,
+    Severity,
+    Sql,
+    quoted,
+)
 
 SHOWN = 12
+NAME = "alembic_version"  # alembic's own default
+WIDTH = 32
 
 
 def find(seen: Observation) -> Iterator[Finding]:
@@ -24,8 +38,43 @@ def find(seen: Observation) -> Iterator[Finding]:
         help="Check version_table and version_table_schema in env.py and the search_path."
         if others
         else "Find out which revision the tables are at; do not stamp head blindly.",
-        evidence=(_tables(tables), _version_tables(seen), _history(seen)),
+        evidence=(_tables(tables), _version_tables(seen), _history(seen), *_where(seen)),
     )
+
+
+def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
+    """The version table as alembic makes it, with the revisions that the schema proves."""
+    if seen.version_tables:
+        why = "there is a version table elsewhere: let the configuration name it"
+        return (NeedsHuman(finding=finding, why=why),)
+    if not seen.has("position"):
+        why = (
+            "which revision the tables are at is not recorded anywhere: compare them with the "
+            "revisions, then stamp the newest one whose every change is there"
+        )
+        return (NeedsHuman(finding=finding, why=why),)
+    schema = "main"
+    if seen.dialect == "postgresql":
+        schema = next(iter(seen.identity.search_path), "public")
+    made = creation(seen, schema)
+    return place.record(finding, seen, table=(schema, NAME), before=(), first=(made,))
+
+
+def creation(seen: Observation, schema: str) -> Sql:
+    """CREATE TABLE as alembic writes it, wider where an id is longer than it allows for."""
+    longest = rows.longest_id(seen.history)
+    width = WIDTH if longest <= WIDTH else max(rows.ROOMY, longest)
+    table = quoted(schema, NAME)
+    return Sql(
+        run=f"CREATE TABLE {table} (version_num VARCHAR({width}) NOT NULL, "
+        f"CONSTRAINT {NAME}_pkc PRIMARY KEY (version_num))",
+        undo=(f"DROP TABLE {table}",),
+        touches=f"version table {schema}.{NAME}",
+    )
+
+
+def _where(seen: Observation) -> tuple[Evidence, ...]:
+    return (standing.how_known(seen),) if seen.has("position") else ()
 
 
 def _tables(tables: list[str]) -> Evidence:
@@ -53,8 +102,5 @@ CHECK = Check(
     name="version-table-missing",
     severity=Severity.ERROR,
     find=find,
-    remedy=leave_to_human(
-        "which revision the tables are at is not recorded anywhere: compare them with the "
-        "revisions, then stamp the newest one whose every change is there"
-    ),
+    remedy=remedy,
 )

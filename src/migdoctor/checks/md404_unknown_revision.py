@@ -4,12 +4,15 @@ import difflib
 from collections.abc import Iterator
 
 from migdoctor import rows
+from migdoctor.cures import place, standing
 from migdoctor.model import Check, Cure, Evidence, Finding, NeedsHuman, Observation, Severity
 
 
 def unknown(seen: Observation) -> tuple[str, ...]:
     """Each unknown row once, without those that show the database to be newer (MD410)."""
     values = [row.value for row in rows.rows(seen) if row.kind == "unknown" and row.value]
+    if values and standing.beyond_heads(seen):
+        return ()
     return tuple(v for v in dict.fromkeys(values) if not rows.newer(v, seen))
 
 
@@ -31,12 +34,39 @@ def find(seen: Observation) -> Iterator[Finding]:
         evidence=(
             rows.as_stored(table),
             *(Evidence(title=f"about {rows.show(v)}", text=_about(v, seen)) for v in values),
+            *((standing.how_known(seen),) if seen.has("position") else ()),
         ),
     )
 
 
-def remedy(finding: Finding, seen: Observation) -> Cure:
-    """Say what to decide, and name the file where it was seen."""
+def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
+    """The file first, where it was seen; else the located revision, where the schema proves it."""
+    table, human = seen.version_table, _to_decide(finding, seen)
+    if table is None or not seen.has("position") or not seen.history.trustworthy:
+        return (human,)
+    values = unknown(seen)
+    file_is_known = any(v in rows.sightings(seen) for v in values)
+    foreign = standing.foreign(seen, seen.position.state)
+    cures = place.record(
+        finding,
+        seen,
+        table=(table.schema, table.name),
+        before=table.rows,
+        default=not file_is_known and not foreign,
+    )
+    if file_is_known:
+        return (human, *(cure for cure in cures if not isinstance(cure, NeedsHuman)))
+    if foreign:
+        why = (
+            f"{standing.lines(foreign[:3])}; that may be the work of the lost revision, or of "
+            "another application whose row this is"
+        )
+        return (NeedsHuman(finding=finding, why=why), *cures)
+    return cures
+
+
+def _to_decide(finding: Finding, seen: Observation) -> NeedsHuman:
+    """What to decide, and where the file was seen."""
     seen_at = [s for v in unknown(seen) if (s := rows.sightings(seen).get(v))]
     if not seen_at:
         why = (
@@ -54,6 +84,8 @@ def _help(values: tuple[str, ...], seen: Observation) -> str:
         return "Mend the unreadable revision files first, then look again."
     if any(v in rows.sightings(seen) for v in values):
         return "Bring the missing revision file back; change nothing in the database."
+    if seen.has("position") and place.place(seen).located:
+        return "If the file is lost for good, record the revision where the schema is."
     return "Find the revision file: other branches, the last release, a colleague's checkout."
 
 

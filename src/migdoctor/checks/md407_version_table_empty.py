@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from migdoctor import rows
-from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
+from migdoctor.cures import place, standing
+from migdoctor.model import Check, Cure, Evidence, Finding, NeedsHuman, Observation, Severity
 
 SHOWN = 12
 
@@ -27,8 +28,21 @@ def find(seen: Observation) -> Iterator[Finding]:
         evidence=(
             rows.as_stored(table),
             Evidence(title="tables of the database", text="\n".join(tables[:SHOWN] + more)),
+            *((standing.how_known(seen),) if seen.has("position") else ()),
         ),
     )
+
+
+def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
+    """The row comes back where the schema proves it."""
+    table = seen.version_table
+    if table is None or not seen.has("position"):
+        why = (
+            "the row that said where the database is has gone: compare the tables with the "
+            "revisions, then stamp the newest one whose every change is there"
+        )
+        return (NeedsHuman(finding=finding, why=why),)
+    return place.record(finding, seen, table=(table.schema, table.name), before=())
 
 
 CHECK = Check(
@@ -36,8 +50,5 @@ CHECK = Check(
     name="version-table-empty",
     severity=Severity.ERROR,
     find=find,
-    remedy=leave_to_human(
-        "the row that said where the database is has gone: compare the tables with the "
-        "revisions, then stamp the newest one whose every change is there"
-    ),
+    remedy=remedy,
 )

@@ -3,23 +3,35 @@
 from collections.abc import Iterator
 
 from migdoctor import rows
+from migdoctor.cures import standing
 from migdoctor.facts import Sighting
 from migdoctor.model import Check, Cure, Evidence, Finding, NeedsHuman, Observation, Severity
 
 
 def beyond(seen: Observation) -> tuple[Sighting, ...]:
     """The sightings of unknown rows that follow a local head."""
-    values = [row.value for row in rows.rows(seen) if row.kind == "unknown" and row.value]
+    values = unknown(seen)
     if not values:
         return ()
     known = seen.sightings  # blind, not healthy, when nothing could be searched
     return tuple(known[v] for v in dict.fromkeys(values) if v in known and rows.newer(v, seen))
 
 
+def unknown(seen: Observation) -> tuple[str, ...]:
+    """The rows that no file knows."""
+    return tuple(row.value for row in rows.rows(seen) if row.kind == "unknown" and row.value)
+
+
 def find(seen: Observation) -> Iterator[Finding]:
     """Speak on evidence only: an unknown id without any is MD404."""
-    table, sightings = seen.version_table, beyond(seen)
-    if table is None or not sightings:
+    table = seen.version_table
+    if table is None:
+        return
+    more = standing.beyond_heads(seen) if unknown(seen) else ()
+    sightings = () if more and "sightings" in seen.missing else beyond(seen)
+    if not sightings:
+        if more:
+            yield _by_schema(seen, more)
         return
     said = "; ".join(f"{s.id} follows {s.leads_to[-1]} and is in {s.where}" for s in sightings)
     yield Finding(
@@ -34,9 +46,42 @@ def find(seen: Observation) -> Iterator[Finding]:
     )
 
 
+def _by_schema(seen: Observation, more: tuple[standing.Difference, ...]) -> Finding:
+    """All that this code knows has run, and there is more (incident 2)."""
+    assert seen.version_table is not None
+    said = "; ".join(f"{s.id} is in {s.where}" for s in _sightings(seen))
+    return Finding(
+        code="MD410",
+        subject=seen.version_table.label,
+        message=f"the database is newer than this code: {rows.listed(unknown(seen))} is no "
+        "revision of it, all that its revisions make is there, and the schema has more"
+        f"{f'; {said}' if said else ''}",
+        help="Deploy the code that has it. Change nothing in the database.",
+        certainty="certain" if said else "likely",
+        evidence=(
+            rows.as_stored(seen.version_table),
+            standing.how_known(seen),
+            Evidence(title="not made by any revision of this code", text=standing.lines(more)),
+            *(Evidence(title=f"where {s.id} was seen", text=_where(s)) for s in _sightings(seen)),
+        ),
+    )
+
+
+def _sightings(seen: Observation) -> list[Sighting]:
+    known = rows.sightings(seen)
+    return [known[v] for v in dict.fromkeys(unknown(seen)) if v in known]
+
+
 def remedy(finding: Finding, seen: Observation) -> Cure:
     """Name the code that fits, and the way back that runs from that code only."""
-    first = beyond(seen)[0]
+    newer = [s for s in _sightings(seen) if s.leads_to]
+    if not newer:
+        return NeedsHuman(
+            finding=finding,
+            why="find the release or branch that has the revision and run that; if another "
+            "application shares this version table, give it one of its own",
+        )
+    first = newer[0]
     return NeedsHuman(
         finding=finding,
         why=f"run the code of {first.where} (it has {first.path}); to go back instead, run "

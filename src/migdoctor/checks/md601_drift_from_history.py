@@ -1,13 +1,15 @@
-"""MD601: recorded at head, yet the live schema differs from what the models want (incident 66).
+"""MD601: the live schema differs from what the history makes of it at this place (incident 66).
 
-No direction is a default: the difference may be a hand-made hotfix worth keeping, a revision that
-nobody wrote, or damage. Drift at head is common upstream too, so it is a warning.
+Where the position is not known, the models stand in for the history at head. No direction is a
+default: the difference may be a hand-made hotfix worth keeping, a revision that nobody wrote, or
+damage. Drift at head is common upstream too, so it is a warning.
 """
 
 import re
 from collections.abc import Iterator
 
-from migdoctor.errors import NotApplicable
+from migdoctor.cures import standing
+from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.facts import Draft, Drift
 from migdoctor.model import (
     Check,
@@ -25,6 +27,10 @@ from migdoctor.model import (
 )
 
 SHOWN = 40
+HELP = (
+    "Read the lines, then choose: restore (make the database as the models say) "
+    "or adopt (write a revision that records what the database has)."
+)
 LEFTOVER = re.compile(r"\b_(alembic_tmp|migdoctor_q)_")
 
 # Statements as alembic renders them. A name is bare or in double quotes, perhaps with its schema.
@@ -76,25 +82,78 @@ def drifts(seen: Observation) -> tuple[Drift, ...]:
 
 
 def find(seen: Observation) -> Iterator[Finding]:
-    """Compare only at head: below it, what pending revisions bring would look like drift."""
+    """Against the history where the position is known; else against the models, at head only."""
+    if seen.has("position") and not standing.second_hand(seen) and not standing.edge(seen):
+        yield from _against_history(seen)
+        return
     if not seen.at_head:
         raise NotApplicable("models", "the database is not at head by its own record")
     found = drifts(seen)
     if not found:
         return
-    lines = [drift.text for drift in found[:SHOWN]]
-    if len(found) > SHOWN:
-        lines.append(f"... and {len(found) - SHOWN} more")
-    places = "1 place" if len(found) == 1 else f"{len(found)} places"
     yield Finding(
         code="MD601",
         subject="schema",
-        message=f"recorded at head, yet database and models differ in {places}: changed by hand, "
-        "or a revision is missing; the next one may fail on it",
-        help="Read the lines, then choose: restore (make the database as the models say) "
-        "or adopt (write a revision that records what the database has).",
-        evidence=(Evidence(title="alembic's own comparison", text="\n".join(lines)),),
+        message=f"recorded at head, yet database and models differ in {_places(len(found))}: "
+        "changed by hand, or a revision is missing; the next one may fail on it",
+        help=HELP,
+        evidence=(_comparison(found),),
     )
+
+
+def _against_history(seen: Observation) -> Iterator[Finding]:
+    """What another finding explains is no drift: rows that name no revision, twins, ambiguity."""
+    if not standing.recognised(seen):
+        raise NotApplicable("position", "the rows must name revisions first (MD404 to MD410)")
+    if any(id in seen.history.closure(seen.stamped) for id in seen.history.twins):
+        raise NotApplicable("position", "two files claim one id that ran here (MD202)")
+    told = standing.stand(seen)
+    if told.certainty == "unknown" and not standing.agrees(seen):
+        raise NotObserved("position", "the schema cannot be located (MD507)")
+    found = differences(seen, told)
+    if not found:
+        return
+    from_models = drifts(seen) if seen.at_head and seen.has("models") else ()
+    agree = seen.at_head and seen.has("models") and not from_models
+    yield Finding(
+        code="MD601",
+        subject="schema",
+        message=f"the database differs from its history in {_places(len(found))}: changed by "
+        f"hand, or made by other means{'; the models agree with it' if agree else ''}; "
+        "the next revision may fail on it",
+        help=HELP if from_models else "Read the lines; make the database or a revision say so.",
+        certainty=told.certainty if told.certainty != "unknown" else "likely",
+        evidence=(
+            Evidence(title="live against the history", text=standing.lines(found)),
+            *([_comparison(from_models)] if from_models else []),
+            standing.how_known(seen),
+        ),
+    )
+
+
+def differences(seen: Observation, told: standing.Standing) -> tuple[standing.Difference, ...]:
+    """Live against the history; whole tables that env.py leaves out of the comparison do not count.
+
+    Such tables are those that no revision makes and alembic's own comparison passes over.
+    """
+    found = standing.differences(seen, told.state)
+    if not (seen.at_head and seen.has("models")):
+        return found
+    named = {d.subject.rpartition(".")[2] for d in seen.models.drifts}
+    return tuple(
+        d for d in found if d.wanted is not None or d.key.kind != "table" or d.key.table in named
+    )
+
+
+def _comparison(found: tuple[Drift, ...]) -> Evidence:
+    lines = [drift.text for drift in found[:SHOWN]]
+    if len(found) > SHOWN:
+        lines.append(f"... and {len(found) - SHOWN} more")
+    return Evidence(title="alembic's own comparison", text="\n".join(lines))
+
+
+def _places(number: int) -> str:
+    return "1 place" if number == 1 else f"{number} places"
 
 
 # --- cures --------------------------------------------------------------------------------------
@@ -102,6 +161,18 @@ def find(seen: Observation) -> Iterator[Finding]:
 
 def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
     """Both directions, neither by default."""
+    if not seen.at_head or not seen.has("models"):
+        why = (
+            "no statement can be rendered for it here: undo by hand what was done by hand, or "
+            "write a revision that does the same"
+        )
+        return (NeedsHuman(finding=finding, why=why),)
+    if seen.has("position") and not drifts(seen):
+        why = (
+            "database and models agree, the history is what differs: write a revision that makes "
+            "a new database like this one, with guards"
+        )
+        return (NeedsHuman(finding=finding, why=why),)
     if len(drifts(seen)) < len(seen.models.drifts):
         return (
             NeedsHuman(
@@ -110,7 +181,7 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
                 "(MD301, MD302, MD308), then run again",
             ),
         )
-    if recorded := adopted(seen):
+    if recorded := standing.adopted(seen):
         why = f"revision {recorded} records what the database has: change the models as it shows"
         return (NeedsHuman(finding=finding, why=why),)
     cures: list[Cure] = []
@@ -122,17 +193,6 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
         why = seen.models.why_not or "alembic renders no operation for this difference"
         cures.append(NeedsHuman(finding=finding, why=f"compare by hand: {why}"))
     return tuple(cures)
-
-
-def adopted(seen: Observation) -> str:
-    """The head, where it is such a revision already: a second one would record the same twice.
-
-    It is known by its message, the first line of the draft.
-    """
-    if seen.models.adopt is None:
-        return ""
-    title = seen.models.adopt.text.strip().partition("\n")[0].strip("\"' ")
-    return next((h for h in seen.history.heads if seen.history.by_id[h].message == title), "")
 
 
 def restore(

@@ -106,6 +106,8 @@ def _history(target: Target) -> History:
     """The revision graph; files of a copy are named by the places they stand in for."""
     project = target.project
     seen = history.read(target.locations, project.recursive, project.sourceless)
+    if target.quick and not seen.revisions and not seen.broken:
+        raise NotObserved("history", "no revision file was found, and --quick does not ask env.py")
     if not target.moved:
         return seen
     return replace(

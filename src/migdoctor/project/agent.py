@@ -20,6 +20,7 @@ run whose connection has been shown to lead to the doctor's throw-away shadow (r
 from __future__ import annotations
 
 import argparse
+import ast
 import asyncio
 import ctypes
 import errno
@@ -228,8 +229,8 @@ def _connect_to_nothing(pool: Any, record: Any) -> None:
     """Give the record a Null, after learning what the project would have connected with.
 
     The record is filled here instead of by SQLAlchemy, so that of the "connect" listeners only the
-    project's run: the drivers' own need a real connection, and the dialect's first-connect stays
-    due for a real one. Project's listeners on "checkout" rely on what those on "connect" did.
+    project's run, on which its others rely: the drivers' own need a real connection, and the
+    dialect's first-connect stays due for a real one.
     """
     dialect = pool._dialect
     State.pools.add(pool)
@@ -587,17 +588,9 @@ def options_of(environment: Any, given: Any, offline: bool) -> dict[str, Any]:
         "transaction_per_migration": bool(opts.get("transaction_per_migration")),
         "transactional_ddl": opts.get("transactional_ddl"),
         "search_path": null.search_path if isinstance(null, Null) else None,
-        "locations": locations_of(environment.script),
+        "locations": [str(Path(p).absolute()) for p in environment.script._version_locations],
         "offline": offline,
     }
-
-
-def locations_of(script: Any) -> list[str]:
-    """The version folders that count by now: an env.py or a manager may have named others."""
-    try:
-        return [str(Path(place).absolute()) for place in script._version_locations]
-    except Exception:  # a manager's own ScriptDirectory
-        return []
 
 
 def metadatas(target: Any) -> list[Any]:
@@ -1064,12 +1057,8 @@ def merge(question: dict[str, Any]) -> dict[str, Any]:
     project = question["project"]
     config, script = load(project)
     more = {"config": config}
-    if str(_main_option(config, "revision_environment") or "").lower() in (
-        "true",
-        "1",
-        "yes",
-        "on",
-    ):
+    wanted = str(_main_option(config, "revision_environment") or "").lower()
+    if wanted in ("true", "1", "yes", "on"):
         environment = run_env(project, lambda *_given: None)
         more.update(environment.context_opts.get("template_args") or {})
     return draft(script, question["rev_id"], question["message"], question["heads"], more)
@@ -1080,6 +1069,13 @@ def _main_option(config: Any, name: str) -> Any:
     return read(name)
 
 
+def parents_of(text: str) -> Any:
+    """The value of `down_revision` in a revision file; ... when it has none that is plain."""
+    with suppress(SyntaxError, ValueError, IndexError):
+        return ast.literal_eval(re.findall(r"(?m)^down_revision\b[^=\n]*=\s*(.*)$", text)[0])
+    return ...
+
+
 def draft(script: Any, rev_id: str, message: str, head: Any, template_args: Any) -> dict[str, Any]:
     """Let alembic generate a revision, and catch the text where it would write the file."""
     import alembic
@@ -1088,9 +1084,13 @@ def draft(script: Any, rev_id: str, message: str, head: Any, template_args: Any)
     made = []
 
     def rendered(source: Any, path: Any, *_args: Any, **kw: Any) -> None:
-        if not Path(source).is_file():  # many packages leave their script.py.mako out
-            source = Path(alembic.__file__).parent / "templates" / "generic" / "script.py.mako"
-        made.append((str(path), Template(filename=str(source)).render_unicode(**kw)))
+        generic = Path(alembic.__file__).parent / "templates" / "generic" / "script.py.mako"
+        # many packages leave their template out; "${down_revision}" in quotes spoils merges
+        for template in (t for t in (Path(source), generic) if t.is_file()):
+            text = Template(filename=str(template)).render_unicode(**kw)
+            if parents_of(text) == kw.get("down_revision"):
+                break
+        made.append((str(path), text))
         raise Stop
 
     script._generate_template = rendered

@@ -3,6 +3,7 @@
 import shlex
 from typing import Any
 
+from migdoctor.cures import partly, standing
 from migdoctor.model import Observation
 from migdoctor.result import Asked, Report
 
@@ -11,15 +12,52 @@ def position(seen: Observation) -> dict[str, Any]:
     """The `position` object of the JSON contract. `located` None: nobody has proved it."""
     rows = [] if not seen.has("version_tables") else list(seen.rows)
     heads = [] if not seen.has("history") else list(seen.history.heads)
+    told = standing.reading(seen)
+    known = told is not None and standing.is_located(seen, told)
     return {
         "recorded": rows,
         "heads": heads,
-        "located": None,
-        "certainty": "unknown",
-        "candidates": [],
-        "partial": None,
-        "verdict": _verdict(seen, rows),
+        "located": list(told.located) if told and known else None,
+        "certainty": told.certainty if told and known else "unknown",
+        "candidates": _candidates(seen, told) if told else [],
+        "partial": _partial(seen, told) if told else None,
+        "verdict": told.verdict if told else _verdict(seen, rows),
     }
+
+
+def _candidates(seen: Observation, told: standing.Standing) -> list[str]:
+    """The located revisions, those whose state is the same, and those that are as near."""
+    found = seen.position
+    more = (*found.candidates, *found.rivals) if told.located == found.located else ()
+    return list(dict.fromkeys((*told.located, *more)))
+
+
+def _partial(seen: Observation, told: standing.Standing) -> dict[str, Any] | None:
+    """The first revision that ran in part (on several branches there may be more)."""
+    if not told.partial:
+        return None
+    part = told.partial[0]
+    return {
+        "revision": part.id,
+        "applied": part.applied,
+        "total": part.total,
+        "statements": [
+            {"sql": sql, "state": state} for sql, state in partly.statements_of(seen, part)
+        ],
+    }
+
+
+def summary(seen: Observation) -> str:
+    """Where the schema is, in one line for people; '' where nobody looked."""
+    told = standing.reading(seen)
+    if told is None:
+        return ""
+    if not standing.is_located(seen, told):
+        return f"nowhere for certain ({seen.position.why})"
+    place = ", ".join(told.located) or "before the first revision"
+    for part in told.partial:
+        place += f", then {part.applied} of {part.total} schema changes of {part.id}"
+    return f"{place} ({told.verdict}, {told.certainty})"
 
 
 def _verdict(seen: Observation, rows: list[str | None]) -> str:

@@ -11,7 +11,7 @@ from migdoctor.errors import DoctorError
 from migdoctor.model import Remedy, Severity, Step, hazards_of
 from migdoctor.plan import Plan, Rehearsal, Treatment
 from migdoctor.report.json import step_text, undo_text
-from migdoctor.report.position import next_command, options
+from migdoctor.report.position import next_command, options, summary
 from migdoctor.result import Report, Undone
 
 STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "cyan"}
@@ -125,6 +125,8 @@ class _Page:
             rows = ", ".join(repr(r) if r is None or r != r.strip() else r for r in seen.rows)
             table = seen.version_table.label if seen.version_table else "no version table"
             _wrapped(self.out, f"recorded   {rows or 'nothing'} in {table}", 0)
+        if located := summary(seen):
+            _wrapped(self.out, f"located    {located}", 0)
         for note in target.notes:
             _wrapped(self.out, f"note       {note}", 0)
 

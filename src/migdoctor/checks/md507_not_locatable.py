@@ -52,8 +52,7 @@ def _ambiguous(seen: Observation) -> Finding:
 def _ended(seen: Observation) -> Finding:
     failed = standing.edge(seen) or (seen.timeline.failed or ("",))[0]
     revision = seen.history.by_id.get(failed)
-    why = standing.why_not_replayed(seen, failed) if failed else ""
-    at = f": revision {failed} fails on an empty database: {why}" if failed else ""
+    at = f": revision {failed}: {standing.why_not_replayed(seen, failed)}" if failed else ""
     return Finding(
         code="MD507",
         subject="schema",

@@ -198,8 +198,13 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
 def restore(
     finding: Finding, seen: Observation, statements: tuple[tuple[str, tuple[str, ...]], ...]
 ) -> Remedy:
-    """Bring the database to the models, with the statements that alembic renders."""
+    """Bring the database to the models, with the statements that alembic renders.
+
+    Models and history may differ themselves; what only the history wants then stays reported.
+    """
+    by_history = seen.has("position") and not standing.second_hand(seen)
     return Remedy(
+        remains="where the models themselves differ from the history" if by_history else "",
         finding=finding,
         key="restore",
         title="bring the database back to what the models say",

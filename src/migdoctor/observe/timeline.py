@@ -119,9 +119,13 @@ def _scene(target: Target, seen: Observation, sources: Mapping[str, bytes]) -> S
         ((schemas, extensions, roles),) = session.query(_SCENE)
         path = session.search_path
     text = b"\n".join(sources.values()).decode("utf-8", "replace")
-    given = {home for home in (home_of(target.version_table[0]),) if home}
+    path = path or ("public",)
+    home = home_of(target.version_table[0])
+    given = {home} if home else set()
+    width = max(map(len, seen.history.by_id), default=0)
     return Scene(
-        path=path or ("public",),
+        path=path,
+        versions=(home or path[0], target.version_table[1], width) if width > 32 else None,
         schemas=tuple(sorted(given | {s for s in schemas if not _makes(text, "schema", s)})),
         extensions={e: s for e, s in extensions if not _makes(text, "extension", e)},
         roles=tuple(roles),

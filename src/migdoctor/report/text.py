@@ -93,8 +93,8 @@ class _Page:
         named = [_count(n, s.value) for s, n in counts.items() if n and s != Severity.INFO]
         blind = len(self.report.diagnosis.not_looked)
         if named:
-            remain = "remain" if self.report.outcome else "found"
-            text, style = f"{' and '.join(named)} {remain}.", "bold red"
+            state = "left" if self.report.outcome else "found"
+            text, style = f"{' and '.join(named)} {state}.", "bold red"
         elif blind:
             text, style = "Nothing was found, but not everything could be looked at.", "bold yellow"
         elif self.report.outcome:

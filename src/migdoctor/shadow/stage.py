@@ -24,7 +24,8 @@ class Scene:
 
     `path` is the role's search_path, `schemas` those to make beforehand (beside the path's),
     `extensions` maps names to schemas; `roles` are only names. `public` False: there is no
-    schema public.
+    schema public. `versions` is a version table to make beforehand, as (schema, name, width): the
+    one that alembic would make has 32 characters, too few for longer ids (incident 12).
     """
 
     path: tuple[str, ...] = ("public",)
@@ -32,6 +33,7 @@ class Scene:
     extensions: Mapping[str, str] = field(default_factory=dict)
     roles: tuple[str, ...] = ()
     public: bool = True
+    versions: tuple[str, str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,12 @@ def _furnish(session: Session, scene: Scene) -> tuple[str, ...]:
         session.run("DROP SCHEMA public")
     for schema in dict.fromkeys((*scene.path, *scene.schemas)):
         session.run(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    if scene.versions:
+        schema, name, width = scene.versions
+        session.run(
+            f"CREATE TABLE {quoted(schema, name)} (version_num varchar({width}) NOT NULL,"
+            f" CONSTRAINT {quoted(f'{name}_pkc')} PRIMARY KEY (version_num))"
+        )
     for role in scene.roles:
         with contextlib.suppress(DoctorError):  # there already: roles belong to the whole server
             session.run(f"CREATE ROLE {quoted(role)} NOLOGIN")

@@ -28,6 +28,8 @@ GLOBAL = [
     click.option("--script-location", metavar="DIR", help="Use this folder, no ini at all."),
     click.option("--python", metavar="PATH", help="The project's Python interpreter."),
     click.option("--via", metavar="COMMAND", help="The project's own manager that upgrades."),
+    click.option("-v", "--verbose", is_flag=True, default=None, help="Show every statement sent."),
+    click.option("-q", "--quiet", is_flag=True, default=None, help="Nothing on stderr but errors."),
     click.option("--no-color", is_flag=True, default=None, help="No colours (also NO_COLOR)."),
 ]
 FORMAT = [
@@ -89,6 +91,11 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
                 given[name] = (*value, *given.get(name, ()))
             elif not given.get(name):
                 given[name] = value
+        if given["verbose"] and not given["quiet"]:
+            import logging
+
+            logging.basicConfig(stream=sys.stderr, format="%(message)s")
+            logging.getLogger("migdoctor").setLevel(logging.INFO)
         try:
             return function(*args, **given)
         except DoctorError as error:

@@ -5,6 +5,7 @@ SQLAlchemy is imported inside the functions, so that importing this module stays
 """
 
 import contextlib
+import logging
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "open_writing",
 ]
 
+log = logging.getLogger("migdoctor.sql")
 Params = tuple[object, ...] | dict[str, object]
 
 _READ_OPTIONS = {
@@ -152,6 +154,7 @@ class Session:
         assert self._connection is not None, "the session is closed"
         if listed:
             self.statements.append(sql)
+            log.info("%s", " ".join(sql.split()))
         try:
             # Without parameters the driver must not look for placeholders: '%' stays as it is.
             return self._connection.exec_driver_sql(

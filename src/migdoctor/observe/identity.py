@@ -114,7 +114,10 @@ def _lacking(
             f"{role} does not own {len(others)} table{'s' * (len(others) > 1)} of schema {schema} "
             f"({names}; owner {', '.join(owners)}): ALTER and DROP will be refused"
         )
-        statements += [f"GRANT {quoted(owner)} TO {quoted(role)}" for owner in owners]
+        # Not GRANT owner TO role: the owner may be a superuser, and all its rights would go along.
+        statements += [
+            f"ALTER TABLE {quoted(schema, name)} OWNER TO {quoted(role)}" for name, _ in others
+        ]
     return tuple(lacks), tuple(statements)
 
 

@@ -66,6 +66,7 @@ def healthy(**changes: Any) -> Observation:
         capture_failure=None,
         address_differences=(),
         history=CHAIN,
+        configured_table=(None, "alembic_version"),
         version_tables=(version_table("ccc3"),),
         schema=TABLES,
         tmp_tables=(),

@@ -72,6 +72,7 @@ class Observation:
     capture_failure: tuple[str, str] | None  # env.py could not be used: (error, its last lines)
     address_differences: tuple[tuple[str, str], ...]  # (where, masked url) that differ from target
     history: History
+    configured_table: tuple[str | None, str]  # (schema or None, name) as env.py names it
     version_tables: tuple[VersionTable, ...]
     schema: Schema
     tmp_tables: tuple[TmpTable, ...]

@@ -58,9 +58,16 @@ def test_the_table_is_made_as_alembic_does_and_gets_the_located_row():
     assert cure.default
     assert statements(cure) == [
         'CREATE TABLE "alembic_version" (version_num VARCHAR(32) NOT NULL, '
-        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
+        'CONSTRAINT "alembic_version_pkc" PRIMARY KEY (version_num))',
         "INSERT INTO \"alembic_version\" (version_num) VALUES ('bbb2')",
     ]
+
+
+def test_a_configured_name_is_kept():
+    seen = placed(at="bbb2", version_tables=(), configured_table=(None, "app_version"))
+    (cure,) = cures(CHECK, seen)
+    assert isinstance(cure, Remedy)
+    assert statements(cure)[0].startswith('CREATE TABLE "app_version"')
 
 
 def test_the_column_is_wide_enough_for_the_longest_id():

@@ -17,7 +17,6 @@ from migdoctor.model import (
 )
 
 SHOWN = 12
-NAME = "alembic_version"  # alembic's own default
 WIDTH = 32
 
 
@@ -53,23 +52,24 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
             "revisions, then stamp the newest one whose every change is there"
         )
         return (NeedsHuman(finding=finding, why=why),)
-    schema = "main"
-    if seen.dialect == "postgresql":
+    given, name = seen.configured_table
+    schema = given or "main"
+    if seen.dialect == "postgresql" and given is None:
         schema = next(iter(seen.identity.search_path), "public")
-    made = creation(seen, schema)
-    return place.record(finding, seen, table=(schema, NAME), before=(), first=(made,))
+    made = creation(seen, schema, name)
+    return place.record(finding, seen, table=(schema, name), before=(), first=(made,))
 
 
-def creation(seen: Observation, schema: str) -> Sql:
+def creation(seen: Observation, schema: str, name: str) -> Sql:
     """CREATE TABLE as alembic writes it, wider where an id is longer than it allows for."""
     longest = rows.longest_id(seen.history)
     width = WIDTH if longest <= WIDTH else max(rows.ROOMY, longest)
-    table = quoted(schema, NAME)
+    table = quoted(schema, name)
     return Sql(
         run=f"CREATE TABLE {table} (version_num VARCHAR({width}) NOT NULL, "
-        f"CONSTRAINT {NAME}_pkc PRIMARY KEY (version_num))",
+        f"CONSTRAINT {quoted(name + '_pkc')} PRIMARY KEY (version_num))",
         undo=(f"DROP TABLE {table}",),
-        touches=f"version table {schema}.{NAME}",
+        touches=f"version table {schema}.{name}",
     )
 
 

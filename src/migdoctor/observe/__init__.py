@@ -97,6 +97,7 @@ def _files(target: Target, look: Looking) -> None:
         "writable_files": project.writable,
         "capture_failure": target.capture_failure,
         "address_differences": target.address_differences,
+        "configured_table": (timeline.home_of(target.version_table[0]), target.version_table[1]),
     }
     look.at("history", lambda: _history(target))
     look.at("merge_draft", lambda: _merge_draft(target, look.observation()))

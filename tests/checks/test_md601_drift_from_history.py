@@ -313,7 +313,8 @@ def test_other_schemas_and_what_cannot_be_read_do_not_count():
     assert not list(CHECK.find(placed("ccc3", extra=other)))
     seen = placed("ccc3", extra=FAX)
     shut = replace(seen.schema, unreadable={"main.users": "locked"})
-    assert not list(CHECK.find(seen.having(schema=shut)))
+    with pytest.raises(NotObserved, match=r"main\.users: locked"):  # blindness is not health
+        list(CHECK.find(seen.having(schema=shut)))
 
 
 def test_a_table_that_env_py_leaves_out_does_not_count():

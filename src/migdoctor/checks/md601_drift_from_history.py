@@ -112,6 +112,9 @@ def _against_history(seen: Observation) -> Iterator[Finding]:
         raise NotObserved("position", "the schema cannot be located (MD507)")
     found = differences(seen, told)
     if not found:
+        if seen.schema.unreadable:
+            shut = ", ".join(f"{t}: {why}" for t, why in sorted(seen.schema.unreadable.items()))
+            raise NotObserved("schema", f"not everything could be read: {shut}")
         return
     from_models = drifts(seen) if seen.at_head and seen.has("models") else ()
     agree = seen.at_head and seen.has("models") and not from_models

@@ -25,6 +25,9 @@ bench: $(STAMP)
 	$(BIN)/python -m compileall -q src $(VENV)/lib
 	$(BIN)/python -m tests.bench
 
+locate-study: $(STAMP)
+	MIGDOCTOR_LOCATE_CASES=1500 $(PYTEST) tests/test_locate.py
+
 test-real: $(STAMP)
 	$(PYTEST) -m real tests/real
 

@@ -596,12 +596,15 @@ def listening(recorder: Recorder) -> Iterator[None]:
 
     batch.ApplyBatchImpl._create = create  # type: ignore[method-assign]  # put back below
     if block:
+        # A method of alembic is replaced on purpose, and put back: mypy is told so.
         migration.MigrationContext.autocommit_block = autocommit_block  # type: ignore[method-assign]
     try:
         yield
     finally:
+        # A method of alembic is replaced on purpose, and put back: mypy is told so.
         batch.ApplyBatchImpl._create = rebuild  # type: ignore[method-assign]
         if block:
+            # A method of alembic is replaced on purpose, and put back: mypy is told so.
             migration.MigrationContext.autocommit_block = block  # type: ignore[method-assign]
 
 

@@ -22,7 +22,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	$(BIN)/python -m compileall -q src $(VENV)/lib
+	$(BIN)/python -m compileall -q -x _samples src $(VENV)/lib
 	$(BIN)/python -m tests.bench
 
 locate-study: $(STAMP)

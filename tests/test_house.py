@@ -58,6 +58,7 @@ ARROWS: dict[str, set[str]] = {
         "project",
         "rehearse",
         "result",
+        "shadow",
         "target",
         "verify",
     },
@@ -69,7 +70,7 @@ ARROWS: dict[str, set[str]] = {
 WRITERS = {"apply.py", "rehearse.py", "connect.py"}  # rehearse: its own copy, through apply
 LINES = 440
 LONG = {
-    "project/agent.py": 1250,
+    "project/agent.py": 930,
     "project/replay.py": 800,
     "project/__init__.py": 560,
 }  # the agent is one file by design
@@ -140,7 +141,7 @@ def test_a_check_can_do_no_io(path: Path) -> None:
 
 
 def test_the_agent_imports_nothing_of_ours() -> None:
-    for name in ("agent.py", "replay.py"):
+    for name in ("agent.py", "replay.py", "compare.py"):
         path = SRC / "project" / name
         if path.exists():
             assert not [n for n in imports(path) if n.startswith("migdoctor")]
@@ -258,7 +259,7 @@ def test_nothing_is_loaded_that_the_project_does_not_name() -> None:
         *sys.stdlib_module_names,
     }
     for path in MODULES:
-        if path.name in ("agent.py", "replay.py"):
+        if path.name in ("agent.py", "replay.py", "compare.py"):
             allowed_here = allowed | {"flask", "mako"}
         else:
             allowed_here = allowed

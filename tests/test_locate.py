@@ -8,7 +8,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -280,3 +280,80 @@ def test_the_schema_wins_against_the_record() -> None:
     history, timeline = line(2, 2, 2)
     found = locate(timeline, history, timeline.state(["r0"]), ["r2"])
     assert (found.located, found.certainty, found.distance) == (("r0",), "likely", 0)
+
+
+def created(timeline: Timeline) -> State:
+    """What create_all() makes at the end of `line(2, 1, 2)`: r1.c0 otherwise, r2.c1 not at all."""
+    state = timeline.state(timeline.revisions)
+    state[fact("r1", "column", "c0")] = "BIGINT"
+    del state[fact("r2", "column", "c1")]
+    return state
+
+
+def test_what_create_all_makes_otherwise_is_read_as_made_by_revisions() -> None:
+    history, plain = line(2, 1, 2)
+    live = created(plain)
+    assert locate(plain, history, live, ["r2"]).distance
+    found = locate(replace(plain, created=live), history, live, ["r2"])
+    assert (found.located, found.distance, found.certainty) == (("r2",), 0, "certain")
+    assert found.margin
+
+
+def test_a_revision_that_create_all_knows_and_live_lacks_has_not_run() -> None:
+    history, plain = line(2, 1, 2)
+    whole = created(plain)
+    live = {k: v for k, v in whole.items() if k.table != "r2"}
+    found = locate(replace(plain, created=whole), history, live, ["r2"])
+    assert (found.located, found.certainty) == (("r1",), "likely")
+    # What create_all() does not make either proves nothing, unless create_all() was at work.
+    migrated = plain.state(["r0", "r1"]) | {fact("r2", "column", "c0"): "INTEGER"}
+    found = locate(replace(plain, created=whole), history, migrated, ["r2"])
+    assert found.certainty == "unknown"
+    assert found.margin == 0
+
+
+def test_revisions_that_create_all_hides_are_told_by_the_record() -> None:
+    history, plain = line(2, 1, 1)
+    live = plain.state(["r0", "r1"]) | {fact("r1", "column", "c0"): "BIGINT"}
+    timeline = replace(plain, created=live)  # the models do not ask for r2's column
+    for row in ("r1", "r2"):
+        found = locate(timeline, history, live, [row])
+        assert (found.located, found.certainty) == ((row,), "certain")
+    found = locate(timeline, history, live, ["r0"])
+    assert (found.located, found.certainty) == (("r1",), "likely")
+    assert "r2" in found.candidates
+
+
+def test_a_detail_that_some_revision_makes_as_well_is_no_sign_of_create_all() -> None:
+    key = fact("t", "column", "c")
+    history, plain = line(1, 1, 1)
+    statements = {
+        "r0": (Recorded(sql="", added={key: "INTEGER"}),),
+        "r1": (Recorded(sql="", added={key: "BIGINT"}, removed={key: "INTEGER"}),),
+        "r2": plain.revisions["r2"],
+    }
+    timeline = replace(plain, revisions=statements, created=plain.state(["r2"]) | {key: "INTEGER"})
+    found = locate(timeline, history, {key: "INTEGER"}, ["r0"])
+    assert (found.located, found.certainty) == (("r0",), "certain")
+
+
+def test_a_base_that_holds_revisions_counts_them_as_applied() -> None:
+    history, plain = line(1, 1, 1, 1)
+    timeline = replace(
+        plain,
+        rung="rebuilt-base",
+        base=plain.state(["r0", "r1"]),
+        stands=frozenset({"r0", "r1"}),
+        revisions={id: plain.revisions[id] for id in ("r2", "r3")},
+    )
+    for done, row, sure in (
+        (["r0", "r1", "r2", "r3"], "r3", "certain"),
+        (["r0", "r1", "r2"], "r2", "certain"),
+        (["r0", "r1"], "r1", "certain"),
+        (["r0", "r1"], "r3", "likely"),
+        (["r0", "r1"], "r0", "unknown"),  # what r1 alone makes is not known
+        (["r0"], "r0", "unknown"),
+    ):
+        found = locate(timeline, history, plain.state(done), [row])
+        assert (found.located, found.certainty) == ((f"r{max(len(done), 2) - 1}",), sure), done
+        assert found.applied >= {"r0", "r1"}

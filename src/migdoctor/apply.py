@@ -17,7 +17,7 @@ from migdoctor.connect import Session, StatementFailed, open_writing
 from migdoctor.errors import DoctorError, Refused
 from migdoctor.journal import Journal, Run, mark_undone
 from migdoctor.model import EditFile, Hazard, MoveFile, Sql, Stamp, Step, stamp_statements
-from migdoctor.observe import observe
+from migdoctor.observe.look import observe
 from migdoctor.plan import Outcome, Rehearsal
 from migdoctor.target import Target
 

@@ -8,6 +8,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from migdoctor.project.config import Request
     from migdoctor.result import Asked
 
+Tell = Callable[[str, int, int], None]  # of what, how much is done, of how much
 GLOBAL = [
     click.option("-c", "--config", metavar="FILE", help="alembic.ini or pyproject.toml."),
     click.option("-n", "--name", metavar="SECTION", help="Section of the ini file."),
@@ -28,6 +30,7 @@ GLOBAL = [
     click.option("--script-location", metavar="DIR", help="Use this folder, no ini at all."),
     click.option("--python", metavar="PATH", help="The project's Python interpreter."),
     click.option("--via", metavar="COMMAND", help="The project's own manager that upgrades."),
+    click.option("--shadow-url", metavar="URL", help="PostgreSQL server for replay and copies."),
     click.option("-v", "--verbose", is_flag=True, default=None, help="Show every statement sent."),
     click.option("-q", "--quiet", is_flag=True, default=None, help="Nothing on stderr but errors."),
     click.option("--no-color", is_flag=True, default=None, help="No colours (also NO_COLOR)."),
@@ -124,15 +127,17 @@ def diagnose(**given: Any) -> int:
     from migdoctor import doctor
     from migdoctor.model import Severity
 
-    report = doctor.diagnose(
-        _asked(
-            given,
-            quick=given["quick"],
-            select=_words(given["select"]),
-            ignore=_words(given["ignore"]),
-            fail_on=Severity(given["fail_on"]),
+    with _progress(given) as tell:
+        report = doctor.diagnose(
+            _asked(
+                given,
+                quick=given["quick"],
+                select=_words(given["select"]),
+                ignore=_words(given["ignore"]),
+                fail_on=Severity(given["fail_on"]),
+                on_progress=tell,
+            )
         )
-    )
     _emit(report, given)
     return report.exit_code
 
@@ -145,7 +150,8 @@ def locate(**given: Any) -> int:
     from migdoctor import doctor
     from migdoctor.report import json, located
 
-    report = doctor.locate(_asked(given))
+    with _progress(given) as tell:
+        report = doctor.locate(_asked(given, on_progress=tell))
     as_json = given["form"] == "json"
     _write(json.render(report) if as_json else located.render(report, **_screen(given)), given)
     return report.exit_code
@@ -172,18 +178,20 @@ def fix(**given: Any) -> int:
     """Plan, rehearse on a copy and show the difference; with --apply, do it."""
     from migdoctor import doctor
 
-    report = doctor.fix(
-        _asked(
-            given,
-            quick=given["quick"],
-            only=given["only"],
-            allow=given["allow"],
-            apply=given["apply_it"],
-            rehearsal=not given["no_rehearsal"],
-            out=given["out"],
-            plan=given["plan_file"],
+    with _progress(given) as tell:
+        report = doctor.fix(
+            _asked(
+                given,
+                quick=given["quick"],
+                only=given["only"],
+                allow=given["allow"],
+                apply=given["apply_it"],
+                rehearsal=not given["no_rehearsal"],
+                out=given["out"],
+                plan=given["plan_file"],
+                on_progress=tell,
+            )
         )
-    )
     _emit(report, given)
     return report.exit_code
 
@@ -266,8 +274,19 @@ def _request(given: dict[str, Any]) -> "Request":
         script_location=given["script_location"],
         python=Path(given["python"]) if given["python"] else None,
         via=given["via"],
+        shadow_url=given["shadow_url"],
         cwd=Path.cwd(),
     )
+
+
+def _progress(given: dict[str, Any]) -> AbstractContextManager[Tell | None]:
+    """What is told about long work: a bar where a person sees it, else nobody."""
+    unseen = not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"
+    if unseen or given["quiet"] or given["verbose"]:
+        return nullcontext()
+    from migdoctor.report import progress
+
+    return progress.shown(color=not (given["no_color"] or os.environ.get("NO_COLOR")))
 
 
 def _words(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The story: diagnose a target; make, rehearse, apply and verify a plan; take a run back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from migdoctor import apply as writing
@@ -11,10 +12,11 @@ from migdoctor.checks import all_checks
 from migdoctor.cures import standing
 from migdoctor.errors import ConfigNotFound, Refused, UsageError
 from migdoctor.model import Check, Diagnosis, Hazard, Observation
-from migdoctor.observe import nothing, observe
+from migdoctor.observe.look import nothing, observe
 from migdoctor.plan import Outcome, Plan
 from migdoctor.rehearse import rehearse, unrehearsed
 from migdoctor.result import Asked, Report, Undone
+from migdoctor.shadow import host
 from migdoctor.target import Target, open_target
 from migdoctor.verify import judge
 
@@ -23,7 +25,7 @@ def diagnose(asked: Asked) -> Report:
     """Look at everything that was asked for and change nothing."""
     checks = _selected(asked)
     try:
-        with open_target(asked.request, quick=asked.quick) as target:
+        with _target(asked) as target:
             return _diagnosed("diagnose", asked, checks, target, observe(target))
     except ConfigNotFound as error:
         return _diagnosed("diagnose", asked, checks, None, nothing(error))
@@ -51,7 +53,7 @@ def fix(asked: Asked) -> Report:
     only = planning.parse_only(asked.only, checks)
     allow = _hazards(asked.allow)
     try:
-        with open_target(asked.request, quick=asked.quick) as target:
+        with _target(asked) as target:
             return _fix(asked, checks, only, allow, target)
     except ConfigNotFound as error:
         return _diagnosed("fix", asked, checks, None, nothing(error))
@@ -71,6 +73,15 @@ def undo(asked: Asked, run: str | None) -> Undone:
             return Undone(run=past.run, steps=writing.undo(past, target), refused=None)
         except Refused as error:
             return Undone(run=past.run, steps=(), refused=error)
+
+
+@contextmanager
+def _target(asked: Asked) -> Iterator[Target]:
+    """The target of a command; UsageError where --shadow-url names a server that cannot serve."""
+    with open_target(asked.request, quick=asked.quick, on_progress=asked.on_progress) as target:
+        if target.shadow:
+            host.demand(target.shadow, target.address)
+        yield target
 
 
 def _fix(

@@ -1,9 +1,9 @@
 """timeline x live facts -> Position: where the live schema stands. Pure.
 
-The distance of a state is the number of facts in which it differs from the live schema. It is a
-sum over applied units, so the nearest state of a graph of revisions is the cheapest set of units
-that is closed under "must have run before": a minimum cut. Facts that no revision ever touches
-are the same for every state and do not vote.
+The nearest state is the one from which the fewest changes by hand lead to the live schema. Their
+number is a sum over facts, and so over applied units: the nearest state of a graph of revisions is
+the cheapest set of units that is closed under "must have run before", a minimum cut. Facts that no
+revision ever touches are the same for every state and do not vote.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ def locate(
     `unknown_tables` (schema, table) were not read and count nowhere.
     """
     chart = _Chart(timeline, history, live, unknown_tables)
-    claimed = history.closure(recorded) & timeline.revisions.keys()
+    claimed = history.closure(recorded)
     least, most = chart.nearest(frozenset())
     chosen, _ = chart.nearest(claimed, tie=True)
     return _position(chart, claimed, (least, chosen, most))
@@ -44,7 +44,7 @@ class _Chart:
     """Revisions contracted to lines (no branch inside), their items with weights.
 
     An item is a unit, or a revision without units (weight 0). A weight is what applying the item
-    changes in the distance to live.
+    changes in the effort by hand that is left to explain live.
     """
 
     def __init__(
@@ -54,9 +54,11 @@ class _Chart:
         live: Mapping[FactKey, str],
         unknown: frozenset[tuple[str, str]],
     ) -> None:
-        self.timeline = timeline
-        self.live = {k: v for k, v in live.items() if (k.schema, k.table) not in unknown}
+        self.timeline, self.history = timeline, history
+        self.read = timeline.as_migrated(live)
+        self.live = {k: v for k, v in self.read.facts.items() if (k.schema, k.table) not in unknown}
         self.unknown = unknown
+        self.gone = _gone(timeline, self.live)
         self.parents = {
             id: tuple(p for p in history.parents.get(id, ()) if p in timeline.units)
             for id in timeline.units
@@ -77,23 +79,32 @@ class _Chart:
                 self.after[other].append(number)
 
     def known(self, key: FactKey) -> bool:
-        return (key.schema, key.table) not in self.unknown
+        return (key.schema, key.table) not in self.unknown and key not in self.read.silent
 
     def weight(self, unit: Unit | None) -> int:
-        """Change of the distance: a fact made that live has brings it nearer, and so on."""
+        """Change of the effort: a fact made that live has brings it nearer, and so on."""
         if unit is None:
             return 0
-        total = 0
-        for key, detail in unit.added.items():
-            if self.known(key):
-                total += -1 if self.live.get(key) == detail else 1
-        for key, detail in unit.removed.items():
-            if self.known(key):
-                total += 1 if self.live.get(key) == detail else -1
-        return total
+        return sum(
+            self.effort(key, unit.added.get(key)) - self.effort(key, unit.removed.get(key))
+            for key in unit.added.keys() | unit.removed.keys()
+            if self.known(key)
+        )
+
+    def effort(self, key: FactKey, detail: str | None) -> int:
+        """How many changes by hand lead from a state that has `detail` there to what live has."""
+        found = self.live.get(key)
+        if found == detail:
+            return 0
+        if found is None:  # taken away; with a table goes all that is its own
+            return 0 if (key.schema, key.table) in self.gone and key.kind not in _RELATIONS else 1
+        if detail is not None:
+            return 1
+        # No revision makes it like that: rather what one made, changed, than made under its name.
+        return 1 if (key, found) in self.timeline.ever else 2
 
     def nearest(self, claimed: frozenset[str], *, tie: bool = False) -> tuple[Cut, Cut]:
-        """The least and the greatest cut of smallest distance.
+        """The least and the greatest cut of smallest effort.
 
         With `tie`, of equally near cuts those that agree most with the claimed revisions.
         """
@@ -142,10 +153,14 @@ class _Chart:
         ]
         return self.timeline.state(self.complete(cut), also)
 
+    def told(self, cut: Cut) -> dict[FactKey, str]:
+        """The facts at a cut by which it can be told from others."""
+        return {k: v for k, v in self.state(cut).items() if self.known(k)}
+
     def moves(self, cut: Cut) -> Iterator[tuple[int, int, int, bool]]:
         """Every cut that differs in one line only, as (line, length, further, differs).
 
-        `further` is the change of the distance, `differs` whether the state is another one. Each
+        `further` is the change of the effort, `differs` whether the state is another one. Each
         line is walked outwards from where it is cut, so that this is linear in the units.
         """
         for number, weights in enumerate(self.weights):
@@ -160,7 +175,8 @@ class _Chart:
                     if unit := units[place]:
                         net.add(unit) if forward else net.take_back(unit)
                     further += weights[place] if forward else -weights[place]
-                    yield number, place + 1 if forward else place, further, bool(net.changed)
+                    differs = any(map(self.known, net.changed))
+                    yield number, place + 1 if forward else place, further, differs
 
 
 class _Net:
@@ -188,6 +204,15 @@ class _Net:
     def _set(self, key: FactKey, old: str | None, new: str | None) -> None:
         self.first.setdefault(key, old)
         (self.changed.discard if self.first[key] == new else self.changed.add)(key)
+
+
+_RELATIONS = ("table", "view", "matview")
+
+
+def _gone(timeline: Timeline, live: Mapping[FactKey, str]) -> frozenset[tuple[str, str]]:
+    """(schema, name) of the relations that the history makes and live has not."""
+    made = {(k.schema, k.table) for k in timeline.touched if k.kind in _RELATIONS}
+    return frozenset(made - {(k.schema, k.table) for k in live if k.kind in _RELATIONS})
 
 
 def _length(sums: Sequence[int], chosen: frozenset[int], line: int, *, first: bool) -> int:
@@ -226,16 +251,16 @@ def _position(chart: _Chart, claimed: frozenset[str], cuts: tuple[Cut, Cut, Cut]
     applied = chart.complete(chosen)
     state = chart.state(chosen)
     same, rivals, margin = _alternatives(chart, chosen)
-    if chart.state(least) != chart.state(most) and not rivals:
+    if chart.told(least) != chart.told(most) and not rivals:
         rivals = _heads(chart, chart.complete(least) ^ chart.complete(most))
         margin = 0
     begun = chart.begun(chosen)
     distance = _distance(chart, state)
     certainty, why = _certainty(chart, claimed, applied, distance, margin, rivals)
-    located = _heads(chart, applied)
+    located = _heads(chart, applied | chart.timeline.stands)
     return Position(
         located=located,
-        applied=applied,
+        applied=applied | chart.timeline.stands,
         candidates=tuple(dict.fromkeys((*located, *same))),
         rivals=rivals,
         partial=tuple(Partial(id=id, applied=n, total=total) for id, n, total in begun),
@@ -267,13 +292,18 @@ def _tips(chart: _Chart, line: int, length: int) -> tuple[str, ...]:
     """The revision that a line cut there ends with, or what came before the line."""
     if length:
         return (chart.items[line][length - 1][0],)
-    return chart.parents[chart.lines[line][0]]
+    first = chart.lines[line][0]
+    return tuple(p for p in chart.history.parents.get(first, ()) if p in chart.timeline.covered)
 
 
 def _heads(chart: _Chart, ids: frozenset[str]) -> tuple[str, ...]:
     """Those of `ids` that nothing else of them follows, in replay order."""
-    followed = {p for id in ids for p in chart.parents[id]}
-    return tuple(id for id in chart.parents if id in ids and id not in followed)
+    followed: set[str] = set()
+    for id in reversed(chart.history.topological):  # also through revisions that are not known
+        if id in ids or id in followed:
+            followed.update(chart.history.parents[id])
+    order = [*sorted(chart.timeline.stands), *chart.parents]
+    return tuple(id for id in order if id in ids and id not in followed)
 
 
 def _distance(chart: _Chart, state: Mapping[FactKey, str]) -> int:
@@ -298,20 +328,44 @@ def _certainty(
 
     An exact match alone proves that the schema is as at that state, not how it came there: a
     hand-made drop of the newest objects looks the same. So *certain* takes two witnesses, the
-    schema and the record.
+    schema and the record, and a schema in which nobody has made anything by hand.
     """
+    timeline = chart.timeline
     if rivals or margin == 0:
         return "unknown", "ambiguous: different states are equally near"
+    older = bool(claimed) and not timeline.stands <= claimed
+    if timeline.stands and not applied and (distance or older):
+        return "unknown", (
+            f"what is known begins with all of {len(timeline.stands)} revisions at once; the "
+            "database may be older than that"
+        )
     if distance:
         return "likely", f"the nearest state still differs in {distance} facts that history touches"
-    if chart.timeline.rung in ("rebuilt-base", "footprint"):
-        return "likely", f"the timeline is second-hand ({chart.timeline.rung})"
-    if chart.timeline.failed:
-        return "likely", f"the replay ended at {chart.timeline.failed[0]}"
-    weighty = {id for id in claimed ^ applied if chart.timeline.units[id]}
+    if timeline.rung == "footprint":
+        return "likely", f"the timeline is second-hand ({timeline.rung})"
+    if timeline.failed:
+        return "likely", f"the replay ended at {timeline.failed[0]}"
+    weighty = {id for id in (claimed & timeline.units.keys()) ^ applied if timeline.units[id]}
+    made = ", as create_all() of the models makes it" if chart.read.created else ""
     if weighty:
-        return "likely", "the schema is exactly as at this state, but the record says otherwise"
-    return "certain", "the schema is exactly as at this state, and the record agrees"
+        return "likely", f"the schema is exactly as at this state{made}, but the record disagrees"
+    if foreign := _foreign(chart):
+        return "likely", (
+            f"all of this state is there and the record agrees, but {foreign} facts more are there "
+            "that no revision makes"
+        )
+    return "certain", f"the schema is exactly as at this state{made}, and the record agrees"
+
+
+def _foreign(chart: _Chart) -> int:
+    """How many facts live has that the history knows nothing of."""
+    return sum(
+        chart.known(key) and key not in chart.timeline.touched and key.kind not in _NO_SIGN
+        for key in chart.live
+    )
+
+
+_NO_SIGN = ("schema", "extension")  # others make them as a matter of course
 
 
 def footprints(

@@ -224,10 +224,11 @@ def _choose(
         return Treatment(finding=finding, cures=cures, taken=named)
     default = next((r for r in remedies if r.default), None)
     if default is None:
-        why = " or ".join(f"--only {finding.code}:{r.key}" for r in remedies)
-        return Treatment(
-            finding=finding, cures=cures, taken=None, why_not=f"choose: {why}" if why else ""
-        )
+        reasons = [c.why for c in cures if isinstance(c, NeedsHuman)][:1]
+        if remedies:
+            choices = " or ".join(f"--only {finding.code}:{r.key}" for r in remedies)
+            reasons.append(f"choose: {choices}")
+        return Treatment(finding=finding, cures=cures, taken=None, why_not="; ".join(reasons))
     lacking = [h for h in default.hazards if allow is not None and h not in allow]
     if lacking:
         names = ",".join(lacking)

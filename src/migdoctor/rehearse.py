@@ -27,8 +27,9 @@ from migdoctor.model import (
     Stamp,
     Step,
 )
-from migdoctor.observe import observe
+from migdoctor.observe.look import observe
 from migdoctor.plan import Plan, Rehearsal, Treatment, Verdict
+from migdoctor.shadow import host
 from migdoctor.shadow.copies import copy_of
 from migdoctor.target import Target
 from migdoctor.verify import broken_promises, judge
@@ -56,10 +57,13 @@ def rehearse(
         return _unheld(plan, "there is nothing to rehearse")
     checks = [check for check in checks if not check.code.startswith(NOT_ON_A_COPY)]
     try:
+        target.on_progress("rehearsal", 0, 1)
         with _copy(target, seen, plan.steps) as (copy, how):
             return _on_copy(plan, copy, how, checks, again)
     except NotObserved as reason:
         return _unheld(plan, reason.why)
+    finally:
+        target.on_progress("rehearsal", 0, 0)
 
 
 def unrehearsed(plan: Plan) -> Rehearsal:
@@ -118,7 +122,12 @@ def _joined(treatments: list[Treatment], later: Plan) -> list[Treatment]:
 
 
 def _run(steps: Sequence[Step], copy: Target) -> str | None:
-    """Run steps on the copy; why they failed, None when they did not."""
+    """Run steps on the copy; why they failed, None when they did not.
+
+    NotObserved where a step would change more than the copy on somebody's server.
+    """
+    if copy.shadow and any(isinstance(s, Sql) and host.reaches_beyond(s.run) for s in steps):
+        raise NotObserved("copy", "the plan changes roles or settings of the whole server")
     if any(isinstance(step, Sql | Stamp) for step in steps) and copy.address:
         with open_writing(copy.address) as session:
             return run_steps(session, steps, Unrecorded(), None, copy.place).error
@@ -174,7 +183,8 @@ def _copy(target: Target, seen: Observation, steps: Sequence[Step]) -> Iterator[
             yield replace(target, moved=moved), "file-copy"
             return
         session = stack.enter_context(open_reading(target.address))
-        address, how = stack.enter_context(copy_of(session, seen.version_tables))
+        copy = copy_of(session, seen.version_tables, target.shadow)
+        address, how = stack.enter_context(copy)
         yield target.on(address, moved), how
 
 

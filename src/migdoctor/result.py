@@ -7,7 +7,7 @@ from migdoctor.errors import DoctorError
 from migdoctor.model import Check, Diagnosis, Observation, Severity, Step
 from migdoctor.plan import Outcome, Plan, Rehearsal, Treatment, Verdict
 from migdoctor.project.config import Request
-from migdoctor.target import Target
+from migdoctor.target import Progress, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class Asked:
     rehearsal: bool = True
     out: Path | None = None
     plan: Path | None = None
+    on_progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,22 @@
 """connect: from what the user typed to the database and the files that are meant."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from migdoctor.address import parse_url
 from migdoctor.connect import Address, address_of
-from migdoctor.errors import CannotConnect, DoctorError
+from migdoctor.errors import CannotConnect, DoctorError, UsageError
 from migdoctor.project import Agent, AgentFailed, Capture, ContextOptions
 from migdoctor.project.config import Project, Request, find, writable
+
+# What is being done, how much of it is done, and how much there is; 0 of 0: it is over.
+Progress = Callable[[str, int, int], None]
+
+
+def _to_nobody(_what: str, _done: int, _total: int) -> None:
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +24,8 @@ class Target:
     """The database to look at and the project whose revisions it should follow.
 
     `moved` maps version directories to the copies that stand in for them during a rehearsal.
-    `address` None: nobody names a database, `no_address` says so.
+    `address` None: nobody names a database, `no_address` says so. `shadow` is the server of
+    --shadow-url, None: the private one. `on_progress` is told how far long work is.
     """
 
     project: Project
@@ -30,6 +39,8 @@ class Target:
     address_differences: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     moved: Mapping[Path, Path] = field(default_factory=dict)
+    shadow: Address | None = None
+    on_progress: Progress = _to_nobody
 
     @property
     def locations(self) -> tuple[Path, ...]:
@@ -56,7 +67,9 @@ class Target:
 
 
 @contextmanager
-def open_target(request: Request, *, quick: bool) -> Iterator[Target]:
+def open_target(
+    request: Request, *, quick: bool, on_progress: Progress | None = None
+) -> Iterator[Target]:
     """Find the project and its database. ConfigNotFound when there is no project.
 
     With `quick` and a URL, none of the project's code runs; without a URL, env.py is asked for the
@@ -67,7 +80,8 @@ def open_target(request: Request, *, quick: bool) -> Iterator[Target]:
         capture, failure = None, None
         if not (quick and request.url):
             capture, failure = _capture(agent)
-        yield _target(request, project, agent, capture, failure, quick)
+        target = _target(request, project, agent, capture, failure, quick)
+        yield replace(target, on_progress=on_progress or _to_nobody)
 
 
 def _capture(agent: Agent) -> tuple[Capture | None, tuple[str, str] | None]:
@@ -125,7 +139,21 @@ def _target(
         capture_failure=failure,
         address_differences=_differences(address, given[1:], project) if address else (),
         notes=tuple(notes),
+        shadow=_shadow(request.shadow_url) if request.shadow_url else None,
     )
+
+
+def _shadow(url: str) -> Address:
+    """The server of --shadow-url, at its database postgres where the URL names none."""
+    parsed = parse_url(url)
+    engine = parsed.drivername.split("+")[0]
+    if engine not in ("postgres", "postgresql"):
+        raise UsageError(
+            f"--shadow-url names a server of another engine: {engine}.",
+            "Name a PostgreSQL server; for SQLite the option is not needed.",
+        )
+    parsed = parsed.set(database=parsed.database or "postgres")
+    return address_of(parsed.render_as_string(hide_password=False))
 
 
 def _placed(project: Project, context: ContextOptions | None) -> Project:

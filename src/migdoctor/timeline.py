@@ -51,15 +51,19 @@ class Timeline:
     """The recorded history of one project on one engine.
 
     `base` are facts that were there before the first revision: what every database of the engine
-    has, what live has and no revision makes, and on rung "rebuilt-base" the rebuilt tables.
-    `failed` is (revision, error) where the replay ended early; revisions after it are absent from
-    `revisions`. `incomparable` are reasons why some facts cannot be compared, by "schema.table".
+    has, what live has and no revision makes, and on rung "rebuilt-base" the rebuilt tables, with
+    all that the revisions in `stands` make. `created` is what the models' own create_all() makes,
+    None where nobody knows. `failed` is (revision, error) where the replay ended early; revisions
+    after it are absent from `revisions`. `incomparable` are reasons why some facts cannot be
+    compared, by "schema.table".
     """
 
     dialect: str
     rung: Rung
     revisions: Mapping[str, tuple[Recorded, ...]]
     base: Mapping[FactKey, str] = field(default_factory=dict)
+    stands: frozenset[str] = frozenset()
+    created: Mapping[FactKey, str] | None = None
     failed: tuple[str, str] | None = None
     incomparable: Mapping[str, str] = field(default_factory=dict)
 
@@ -67,6 +71,11 @@ class Timeline:
     def units(self) -> Mapping[str, tuple[Unit, ...]]:
         """The schema-changing units of every revision, in the order they ran."""
         return {id: tuple(_units(statements)) for id, statements in self.revisions.items()}
+
+    @property
+    def covered(self) -> frozenset[str]:
+        """The revisions whose work is known, one by one or as a part of the base."""
+        return self.stands | self.revisions.keys()
 
     @cached_property
     def touched(self) -> frozenset[FactKey]:
@@ -76,6 +85,44 @@ class Timeline:
             for statement in statements:
                 keys |= statement.added.keys() | statement.removed.keys()
         return frozenset(keys)
+
+    @cached_property
+    def odd(self) -> Mapping[FactKey, tuple[str | None, str | None]]:
+        """Facts that create_all() and all revisions together make otherwise: (created, migrated).
+
+        Products that make new databases from their models differ like that from older ones.
+        Nothing where the end of the history is not known.
+        """
+        if self.created is None or self.failed or self.rung == "footprint":
+            return {}
+        end, created = self.state(self.revisions), self.created
+        keys = {k for k in created.keys() | end.keys() if created.get(k) != end.get(k)}
+        return {k: (created.get(k), end.get(k)) for k in keys}
+
+    def as_migrated(self, live: Mapping[FactKey, str]) -> "Reading":
+        """Live facts as they would be had revisions made what create_all() made."""
+        facts, silent, made = dict(live), set[FactKey](), False
+        for key, (created, migrated) in self.odd.items():
+            found = live.get(key)
+            if found != created:
+                continue
+            if found is None or (key, found) in self.ever:
+                silent.add(key)
+            else:
+                made = True
+                facts.pop(key)
+                if migrated is not None:
+                    facts[key] = migrated
+        return Reading(facts=facts, silent=frozenset(silent if made else ()), created=made)
+
+    @cached_property
+    def ever(self) -> frozenset[tuple[FactKey, str]]:
+        """Every fact that some state of the history has."""
+        made = set(self.base.items())
+        for statements in self.revisions.values():
+            for statement in statements:
+                made |= statement.added.items()
+        return frozenset(made)
 
     def state(self, ids: Iterable[str], also: Iterable[Unit] = ()) -> dict[FactKey, str]:
         """The facts after all units of `ids` (a set closed under parents) and some units more."""
@@ -88,6 +135,19 @@ class Timeline:
         for unit in also:
             apply_unit(state, unit)
         return state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Live facts to be compared with a timeline.
+
+    `created`: live has something that only the models' create_all() makes. `silent` are then facts
+    that say nothing: they are as create_all() leaves them, and some revision may do that as well.
+    """
+
+    facts: Mapping[FactKey, str]
+    silent: frozenset[FactKey]
+    created: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +183,9 @@ class Position:
     that could as well be located because their states are the same; `rivals` are revisions whose
     states differ and are just as near: with any of them the position is ambiguous. `partial` are
     revisions of which only a first part ran. `distance` counts facts touched by history in which
-    the state differs from live; `margin` is how many more the next different state differs in
-    (None: there is no other). `state` are the facts that belong to the position.
+    the state differs from live; `margin` is how many changes by hand more lead to live from the
+    next different state (None: there is no other). `state` are the facts that belong to the
+    position.
     """
 
     located: tuple[str, ...]

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from migdoctor.observe import observe, timeline
+from migdoctor.observe import timeline
+from migdoctor.observe.look import observe
 from migdoctor.project.config import Request
 from migdoctor.shadow import server
 from migdoctor.target import Target, open_target
@@ -139,6 +140,18 @@ def from_cache(folder: Path, live: str) -> float:
     return statistics.median(more[1:])
 
 
+def peak(folder: Path, live: str) -> float:
+    """MiB of the largest process of a look with nothing in the cache (the server apart)."""
+    with tempfile.TemporaryDirectory(prefix="bench_cache_") as cache:
+        environment = os.environ | {"BENCH_URL": live, "MIGDOCTOR_CACHE": cache}
+        command = [sys.executable, "-m", "migdoctor", "diagnose"]
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+        _pid, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode < 2
+        return used.ru_maxrss / 1024
+
+
 def measure() -> list[tuple[str, float, float]]:
     """(name, ratio, ceiling) for both engines, and seconds from the cache."""
     shadow = server.running()
@@ -161,6 +174,8 @@ def measure() -> list[tuple[str, float, float]]:
             ),
             ("seconds from the cache beyond --quick, SQLite", from_cache(folder, lite), 0.3),
             ("seconds from the cache beyond --quick, PostgreSQL", from_cache(folder, live), 0.3),
+            ("MiB of the largest process, 500 revisions, SQLite", peak(folder, lite), 200),
+            ("MiB of the largest process, 500 revisions, PostgreSQL", peak(folder, live), 200),
         ]
         shadow.drop(live)
     return found

@@ -22,7 +22,8 @@ from sqlalchemy import make_url
 from migdoctor.connect import address_of, open_reading
 from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.facts import FactKey
-from migdoctor.observe import observe, schema, timeline, timeline_cache
+from migdoctor.observe import schema, timeline, timeline_cache
+from migdoctor.observe.look import observe
 from migdoctor.project.config import Request
 from migdoctor.shadow import server
 from migdoctor.target import open_target
@@ -384,6 +385,37 @@ def test_a_history_without_a_beginning_stands_on_the_models(tmp_path: Path, live
     assert FactKey(home, "legacy", "column", "new") not in seen.base
     assert not [k for k in seen.base if k.table == "own"]
     assert [len(seen.units[id]) for id in ("l1", "l2")] == [1, 1]
+    assert seen.created is not None
+    assert FactKey(home, "legacy", "column", "new") in seen.created
+    assert not seen.stands
+
+
+def test_a_rebuilt_base_goes_down_as_far_as_downgrades_lead(tmp_path: Path, live: str) -> None:
+    broken = (STANDING[0][0], None, STANDING[0][2].replace("DROP COLUMN new", "nonsense"))
+    folder = made(
+        tmp_path / "p", [broken, STANDING[1]], imports="import models",
+        options=", target_metadata=models.metadata", files={"models.py": MODELS},
+    )  # fmt: skip
+    seen = of(folder)
+    assert (seen.rung, seen.failed) == ("rebuilt-base", None)
+    assert (seen.stands, list(seen.revisions)) == (frozenset({"l1"}), ["l2"])
+    home = "main" if live.startswith("sqlite") else "public"
+    assert FactKey(home, "legacy", "column", "new") in seen.base
+    assert not [k for k in seen.base if k.table == "own"]
+
+
+def test_what_the_models_make_is_noted_and_taken_back(tmp_path: Path, live: str) -> None:
+    folder = made(
+        tmp_path / "p", [("a1", None, STANDING[1][2].replace("sa.Integer", "sa.String(9)"))],
+        imports="import models", options=", target_metadata=models.metadata",
+        files={"models.py": MODELS},
+    )  # fmt: skip
+    seen = of(folder)
+    assert (seen.rung, seen.failed) == ("replay", None)
+    assert not [k for k in seen.base if k.table in ("own", "legacy")]
+    assert seen.created is not None
+    assert {k.table for k in seen.created} >= {"own", "legacy"}
+    assert not [k for k in seen.state(seen.revisions) if k.table == "legacy"]
 
 
 def test_without_models_the_footprint_of_what_runs_is_left(tmp_path: Path, live: str) -> None:
@@ -578,7 +610,7 @@ def test_live_is_not_written_and_nothing_is_left(
     else:
         with driver(server.running().admin_url) as admin:
             names = [n for (n,) in admin.execute("SELECT datname FROM pg_database").fetchall()]
-        assert not [n for n in names if n.startswith("replay_")]
+        assert not [n for n in names if n.startswith("migdoctor_")]
 
 
 def test_time_is_limited(tmp_path: Path, live: str) -> None:
@@ -599,7 +631,7 @@ def test_a_killed_doctor_leaves_no_file(tmp_path: Path, sq: Path) -> None:
     slow = 'import time, pathlib\npathlib.Path("running").touch()\ntime.sleep(60)\n'
     folder = made(tmp_path / "p", [("t1", None, slow)])
     code = (
-        "import signal, sys\nfrom pathlib import Path\nfrom migdoctor.observe import observe\n"
+        "import signal, sys\nfrom pathlib import Path\nfrom migdoctor.observe.look import observe\n"
         # A runner in the background hands SIGINT down as ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from migdoctor.project.config import Request\nfrom migdoctor.target import open_target\n"
@@ -669,7 +701,9 @@ def test_what_needs_a_missing_extension_is_named(
     real = timeline.stage.postgresql_stage
 
     @contextlib.contextmanager
-    def without(scene: timeline.Scene, setup: Callable[[int], str]) -> Iterator[timeline.Stage]:
+    def without(
+        scene: timeline.Scene, setup: Callable[..., str], _shadow: None
+    ) -> Iterator[timeline.Stage]:
         assert dict(scene.extensions) == {"vector": "public"}
         with real(replace(scene, extensions={"vectors": "public"}), setup) as made_stage:
             yield replace(made_stage, lacking=("vector",))

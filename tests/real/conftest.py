@@ -1,5 +1,6 @@
 """Each product is installed once, and each of its databases is migrated once."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,6 +42,23 @@ def _place(product: Product, dialect: str, here: Path, on_server: list[str]) -> 
         own = plain.set(drivername=product.on_postgresql)
         url = own.render_as_string(hide_password=False)
     return Place(product=product, dialect=dialect, here=here, url=url)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Callable[[Product, str], Place]]:
+    """A new database of a product with nothing in it."""
+    on_server: list[str] = []
+
+    def make(product: Product, dialect: str) -> Place:
+        product.install()
+        here = Path(tempfile.mkdtemp(dir=tmp_path))
+        place = _place(product, dialect, here, on_server)
+        place.write_files()
+        return place
+
+    yield make
+    for name in on_server:
+        server.running().drop(name)
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ CACHE = Path(os.environ.get("MIGDOCTOR_REAL") or Path(__file__).parents[2] / ".r
 
 @dataclass(frozen=True, kw_only=True)
 class Product:
-    """A product. In all texts, {bin}, {here}, {url} and {site} are filled in.
+    """A product. In all texts, {bin}, {here}, {url}, {url%%} (as an ini has it) and
+    {site} are filled in.
 
     `needs` maps requirements to what must be there once they are installed. `files` are written
     before anything runs, `migrate` brings an empty database to head, `compare` exits with 0 when
@@ -24,7 +25,9 @@ class Product:
     no models, so there is nothing to compare with). `words` is what a user of that product adds to
     migdoctor's command line; `copied` the same for a copy of its script folder at {scripts} (None:
     its version folders are named by its code alone). `created`: it makes a new database from its
-    models and stamps it, so that it may differ from what its history would make.
+    models and stamps it, so that it may differ from what its history would make. `go` brings an
+    empty database to {revision}, or one at head back to it where `back` names how many revisions
+    its own downgrades can take back.
     """
 
     name: str
@@ -38,6 +41,8 @@ class Product:
     files: Mapping[str, str] = field(default_factory=dict)
     database: str = "sqlite:///{here}/app.db"
     on_postgresql: str | None = None  # the driver of its URL there
+    go: str | None = None
+    back: int = 0
     heads: int = 1
     created: bool = False
     slow: bool = False  # importing it takes so long that repeated looks are --quick
@@ -81,9 +86,26 @@ config.set_main_option("sqlalchemy.url", "{url}")
 command.check(config)
 """
 
+OPTUNA_INI = """\
+[alembic]
+script_location = {site}/optuna/storages/_rdb/alembic
+sqlalchemy.url = {url%%}
+[loggers]
+keys = root
+[handlers]
+keys =
+[formatters]
+keys =
+[logger_root]
+handlers =
+"""
+
 JUPYTERHUB = Product(
     name="jupyterhub",
-    needs={"jupyterhub": "bin/jupyterhub"},
+    needs={
+        "jupyterhub": "bin/jupyterhub",
+        "psycopg2-binary": "lib/python3.*/site-packages/psycopg2",
+    },
     scripts="jupyterhub/alembic",
     files={
         "ini.py": JUPYTERHUB_INI,
@@ -95,6 +117,9 @@ JUPYTERHUB = Product(
     compare="{bin}/alembic check",
     words="",
     copied="--script-location {scripts} --url {url}",
+    on_postgresql="postgresql+psycopg2",
+    go="{bin}/alembic downgrade {revision}",
+    back=5,
 )
 BUILDBOT = Product(
     name="buildbot",
@@ -132,6 +157,7 @@ PREFECT = Product(
     env={"PREFECT_HOME": "{here}/home", "PREFECT_API_DATABASE_CONNECTION_URL": "{url}"},
     database="sqlite+aiosqlite:///{here}/app.db",
     migrate="{bin}/prefect server database upgrade -y",
+    go="{bin}/prefect server database upgrade -y -r {revision}",
     compare="{bin}/python compare.py",
     words="-c {site}/prefect/server/database/alembic.ini"
     " --via 'prefect server database upgrade -y'",
@@ -149,12 +175,32 @@ AIRFLOW = Product(
     migrate="{bin}/airflow db migrate",
     created=True,
     compare="{bin}/alembic -c {site}/airflow/alembic.ini check",
+    go="{bin}/alembic -c {site}/airflow/alembic.ini upgrade {revision}",
     words="-c {site}/airflow/alembic.ini",
     copied="--script-location {scripts}",
     on_postgresql="postgresql+psycopg2",
     slow=True,
 )
-ALL = (JUPYTERHUB, BUILDBOT, KEYSTONE, PREFECT, AIRFLOW)
+OPTUNA = Product(
+    name="optuna",
+    needs={
+        "optuna": "lib/python3.*/site-packages/optuna",
+        "psycopg2-binary": "lib/python3.*/site-packages/psycopg2",
+    },
+    scripts="optuna/storages/_rdb/alembic",
+    files={
+        "start.py": "import optuna\noptuna.storages.RDBStorage('{url}')\n",
+        "alembic.ini": OPTUNA_INI,
+    },
+    migrate="{bin}/python start.py",
+    created=True,
+    compare="{bin}/python -m alembic check",
+    words="",
+    copied="--script-location {scripts} --url {url}",
+    on_postgresql="postgresql+psycopg2",
+    go="{bin}/python -m alembic upgrade {revision}",
+)
+ALL = (JUPYTERHUB, BUILDBOT, OPTUNA, KEYSTONE, PREFECT, AIRFLOW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +222,7 @@ class Place:
             "bin": self.product.home / "bin",
             "here": self.here,
             "url": self.url,
+            "url%%": self.url.replace("%", "%%"),
             "site": self.product.site,
             "scripts": self.here / "scripts",
         }

@@ -1,6 +1,7 @@
 """migdoctor on published products, from our own environment: silent on what is well, then ill."""
 
 import json
+import random
 import re
 import shlex
 import subprocess
@@ -11,13 +12,14 @@ from typing import Any
 import pytest
 
 from migdoctor.samples import run_sql
-from tests.real.products import AIRFLOW, ALL, KEYSTONE, PREFECT, Place, Product
+from tests.real.products import ALL, PREFECT, Place, Product
 
 pytestmark = pytest.mark.real
 SQLITE = pytest.mark.parametrize("product", ALL, ids=lambda product: product.name)
 COPIED = pytest.mark.parametrize(
     "product", [p for p in ALL if p.copied], ids=lambda product: product.name
 )
+PLACES = [(p, d) for p in ALL for d in ("sqlite", *(["postgresql"] if p.on_postgresql else []))]
 UNDERSTOOD = re.compile(r"\w+( [^\s]+){3,}")  # a reason is a sentence, not a word
 DROPPING = ["DELETES_DATA", "DROPS_OBJECT", "IRREVERSIBLE", "REWRITES_TABLE"]
 
@@ -112,7 +114,9 @@ def test_a_healthy_sqlite_database(product: Product, well: Well) -> None:
     assert_well(migdoctor(place, "diagnose", "--quick"), place)
 
 
-@pytest.mark.parametrize("product", [KEYSTONE, AIRFLOW], ids=lambda product: product.name)
+@pytest.mark.parametrize(
+    "product", [p for p in ALL if p.on_postgresql], ids=lambda product: product.name
+)
 def test_postgresql(product: Product, migrated: Callable[[Product, str], Place]) -> None:
     place = migrated(product, "postgresql")
     assert_well(migdoctor(place, "diagnose"), place)
@@ -123,6 +127,67 @@ def test_postgresql(product: Product, migrated: Callable[[Product, str], Place])
     )
     cured(place, "MD405")
     assert sorted(rows(place)) == sorted(good)
+
+
+@pytest.mark.parametrize(("product", "dialect"), PLACES, ids=lambda x: getattr(x, "name", x))
+def test_healthy_and_located_where_it_says(
+    product: Product, dialect: str, migrated: Callable[[Product, str], Place]
+) -> None:
+    position = migdoctor(migrated(product, dialect), "locate")["position"]
+    assert (position["verdict"], position["certainty"]) == ("at-head", "certain"), shown(position)
+    assert sorted(position["located"]) == sorted(position["recorded"])
+
+
+@pytest.mark.parametrize(
+    ("product", "dialect"), [(p, d) for p, d in PLACES if p.go], ids=lambda x: getattr(x, "name", x)
+)
+def test_a_database_at_some_revision_is_located(
+    product: Product, dialect: str, empty: Callable[[Product, str], Place]
+) -> None:
+    assert product.go
+    product.install()
+    history = _history(product)[-product.back :]  # -0: all of it
+    for number in random.Random(product.name).sample(range(1, len(history) - 1), 2):
+        place, revision = empty(product, dialect), history[number]
+        if product.back:
+            place.migrate()
+        done = place.run(product.go.replace("{revision}", revision))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert rows(place) == [revision]
+        position = migdoctor(place, "locate")["position"]
+        assert (position["located"], position["verdict"]) == ([revision], "behind"), shown(position)
+        assert position["certainty"] == "certain"
+        wrong = history[number + 1]
+        _record(place, revision, wrong)
+        found = migdoctor(place, "locate")["position"]
+        assert {revision, wrong} & set(found["candidates"]), shown(found)
+        assert found["located"] == [revision] or wrong in position["candidates"], shown(found)
+        _record(place, wrong, "deadbeef0000")
+        found = migdoctor(place, "locate")["position"]
+        assert revision in found["candidates"], shown(found)
+        assert found["verdict"] == "diverged"
+
+
+def _record(place: Place, old: str, new: str) -> None:
+    run_sql(
+        _plain(place),
+        f"UPDATE alembic_version SET version_num = '{new}' WHERE version_num = '{old}'",
+    )
+
+
+def _history(product: Product) -> list[str]:
+    """The ids of the main line, the first one first."""
+    files = sorted((product.site / product.scripts).rglob("*.py"))
+    found = {}
+    for path in files:
+        id = re.search(r"(?m)^revision\b[^=]*= *['\"]([^'\"]+)['\"]", text := path.read_text())
+        down = re.search(r"(?m)^down_revision\b[^=]*= *(?:None|['\"]([^'\"]+)['\"])", text)
+        if id and down:
+            found[down[1]] = id[1]
+    line = [found[None]]
+    while line[-1] in found:
+        line.append(found[line[-1]])
+    return line
 
 
 @SQLITE

@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,7 @@ def test_a_schema_copy_has_every_fact_and_row(pg: str) -> None:
                 assert copy.query("SELECT count(*) FROM public.users") == [(0,)]
     assert facts.lines() == seen[0].lines()
     assert tables == seen[1]
-    assert not {name for name in databases() if name.startswith("copy_")}
+    assert not {name for name in databases() if name.startswith("migdoctor_copy_")}
 
 
 def test_the_roles_path_goes_with_the_copy(pg: str) -> None:
@@ -154,7 +155,7 @@ def test_a_locked_table_makes_no_copy_and_nothing_waits(pg: str) -> None:
             holder.execute("LOCK TABLE t")
             with pytest.raises(NotObserved, match="holds a table"), copies.copy_of(session, ()):
                 pass
-    assert not {name for name in databases() if name.startswith("copy_")}
+    assert not {name for name in databases() if name.startswith("migdoctor_copy_")}
 
 
 def test_a_role_without_rights_makes_no_copy(pg: str) -> None:
@@ -201,14 +202,8 @@ def test_no_password_on_the_command_line(pg: str, tmp_path: Path) -> None:
     )
     fake.chmod(0o755)
 
-    class Shadow(server.Server):
-        def bin(self, name: str) -> Path:
-            return fake if name == "pg_dump" else super().bin(name)
-
-    running = server.running()
-    shadow = Shadow(running.folder, running._programs, running._who)
     address = address_of(pg.replace("postgres@", "postgres:hun%27ter2@"))
-    copies._dump(address, shadow, ())
+    copies._dump(address, replace(server.running().programs, folder=tmp_path), ())
     seen = (tmp_path / "seen").read_text()
     assert "hun" not in seen
     assert "dbname" in seen

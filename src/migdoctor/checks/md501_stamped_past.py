@@ -11,7 +11,7 @@ def find(seen: Observation) -> Iterator[Finding]:
     table = seen.version_table
     if table is None or not seen.stamped or not standing.recognised(seen):
         return
-    told = standing.stand(seen)
+    told = standing.proven(seen)
     if not told.past:
         return
     many = "1 revision was" if len(told.past) == 1 else f"{len(told.past)} revisions were"
@@ -28,7 +28,7 @@ def find(seen: Observation) -> Iterator[Finding]:
 
 def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
     """Exactly the recorded statements of exactly these revisions, in order."""
-    told = standing.stand(seen)
+    told = standing.proven(seen)
     if told.partial:
         why = f"{told.partial[0].id} ran in part and comes before them: finish it first (MD503)"
         return (NeedsHuman(finding=finding, why=why),)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from migdoctor.cures import rerun, standing, statements
+from migdoctor.cures import place, rerun, standing, statements
 from migdoctor.model import (
     Check,
     Cure,
@@ -20,7 +20,7 @@ def find(seen: Observation) -> Iterator[Finding]:
     table = seen.version_table
     if table is None or not seen.stamped or not standing.recognised(seen):
         return
-    told = standing.stand(seen)
+    told = standing.proven(seen)
     if not told.behind or told.certainty == "unknown":
         return
     many = "1 revision" if len(told.behind) == 1 else f"{len(told.behind)} revisions"
@@ -38,9 +38,9 @@ def find(seen: Observation) -> Iterator[Finding]:
 
 def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
     """Record one revision after the other; stop before one that changes rows, and ask."""
-    table, told = seen.version_table, standing.stand(seen)
+    table, told = seen.version_table, standing.proven(seen)
     assert table is not None
-    place = (table.schema, table.name)
+    home = (table.schema, table.name)
     ids = _between(seen, told.behind)
     sure = ids[: next((n for n, id in enumerate(ids) if not _proven(seen, id)), len(ids))]
     rest = ids[len(sure) :]
@@ -51,8 +51,8 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
                 finding=finding,
                 key="advance",
                 title=f"record {rerun.listed(sure)}, whose every change is in the schema",
-                steps=statements.stamps(sure, place, seen.rows, seen),
-                default=told.exact,
+                steps=statements.stamps(sure, home, seen.rows, seen),
+                default=told.exact and not place.as_created(seen),
                 remains=f"{rest[0]}: {_doubt(seen, rest[0])}" if rest else "",
             )
         )
@@ -62,7 +62,7 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
                 finding=finding,
                 key=rerun.WITH_DATA,
                 title=f"record {rerun.listed(ids)}, if you know that its rows were changed as well",
-                steps=statements.stamps(ids, place, seen.rows, seen),
+                steps=statements.stamps(ids, home, seen.rows, seen),
                 default=False,
             )
         )

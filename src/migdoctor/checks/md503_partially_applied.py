@@ -22,7 +22,7 @@ def find(seen: Observation) -> Iterator[Finding]:
     table = seen.version_table
     if table is None or not standing.recognised(seen) or (seen.schema.tables and not seen.rows):
         return
-    told = standing.stand(seen)
+    told = standing.proven(seen)
     if told.certainty == "unknown":
         return
     for part in told.partial:
@@ -46,7 +46,7 @@ def _statements(seen: Observation, part: Partial) -> Evidence:
 
 def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
     """Forward by default; back where that is provably exact."""
-    told = standing.stand(seen)
+    told = standing.proven(seen)
     part = next(p for p in told.partial if p.id == finding.subject)
     if seen.dialect == "sqlite" and seen.tmp_tables:
         why = "a leftover of the failed upgrade is in the way: treat it first (MD301, MD302)"

@@ -11,7 +11,7 @@ def find(seen: Observation) -> Iterator[Finding]:
     table = seen.version_table
     if table is None or not seen.stamped or not standing.recognised(seen):
         return
-    told = standing.stand(seen)
+    told = standing.proven(seen)
     if not told.skipped:
         return
     many = "1 revision" if len(told.skipped) == 1 else f"{len(told.skipped)} revisions"
@@ -28,7 +28,7 @@ def find(seen: Observation) -> Iterator[Finding]:
 
 def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
     """Exactly the recorded statements of exactly these revisions, in order."""
-    told = standing.stand(seen)
+    told = standing.proven(seen)
     return rerun.run_again(finding, seen, told.skipped, told)
 
 

@@ -13,7 +13,7 @@ def find(seen: Observation) -> Iterator[Finding]:
     ids = [id for id in seen.history.twins if id in claimed]
     if not ids or not standing.recognised(seen):
         return
-    told = standing.stand(seen)
+    told = standing.proven(seen)
     for id in ids:
         counts = seen.history.by_id[id]
         others = tuple(r for r in seen.history.twins[id] if r.sha != counts.sha)
@@ -76,13 +76,16 @@ def _nothing_else(seen: Observation, told: standing.Standing, id: str) -> bool:
 
 def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
     """The loaded file's own statements; of a file that alembic never loads none are known."""
-    told = standing.stand(seen)
+    told = standing.proven(seen)
     if finding.subject in told.shadowed:
         return rerun.run_again(finding, seen, (finding.subject,), told)
     others = [r for r in seen.history.twins[finding.subject] if r.path == finding.path]
+    name = others[0].path.name
     why = (
-        f"give {others[0].path.name} a new id with {' and '.join(seen.history.heads)} as its "
-        "down_revision, then alembic upgrade head; keep the id for the file that ran"
+        f"the files come first (MD202): alembic does not load {name} while another file has its "
+        "id, so that nothing of it can be run or rehearsed; give it a new id with "
+        f"{' and '.join(seen.history.heads)} as its down_revision, and keep the id for the file "
+        "that ran; alembic upgrade head then runs it"
     )
     return (NeedsHuman(finding=finding, why=why),)
 

@@ -18,13 +18,14 @@ def find(seen: Observation) -> Iterator[Finding]:
     """Silent where the record is among the nearest states, or a gap explains the rest (MD504).
 
     A history that cannot be replayed says nothing against the database: worth knowing, and not
-    even that while the database is at head by its record and as the models want it.
+    even that while the schema is where the record says, or as the models want it at head.
     """
-    if seen.position and (standing.second_hand(seen) or standing.edge(seen)):
-        if not standing.made_by_models(seen):
+    told = standing.stand(seen)
+    if standing.second_hand(seen) or standing.edge(seen):
+        placed = standing.is_located(seen, told) and standing.agrees(seen)
+        if not placed and not standing.made_by_models(seen):
             yield _ended(seen)
         return
-    told = standing.stand(seen)
     if not standing.recognised(seen):
         raise NotApplicable("position", "the rows must name revisions first (MD404 to MD410)")
     if told.certainty == "unknown" and not standing.agrees(seen):

@@ -21,7 +21,7 @@ def find(seen: Observation) -> Iterator[Finding]:
     position = seen.position
     if not seen.at_head or any(id in seen.history.twins for id in position.applied):
         raise NotApplicable("models", "the database is not at head")
-    told = standing.stand(seen)
+    told = standing.proven(seen)
     exact = told.verdict == "at-head" and position.certainty == "certain"
     if not exact or standing.differences(seen, told.state):
         raise NotApplicable("models", "the database is not exactly as its history at head")

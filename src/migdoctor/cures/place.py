@@ -30,6 +30,8 @@ def place(seen: Observation) -> Place:
         told = standing.stand(seen)
     except (NotObserved, NotApplicable) as blind:
         return Place(why_not=blind.why)
+    if seen.timeline.rung == "footprint":
+        return Place(why_not=standing.second_hand(seen))
     if position.certainty == "unknown":
         near = dict.fromkeys((*position.located, *position.candidates, *position.rivals))
         return Place(why_not=f"{position.why}: {listed(list(near)) or 'no revision'}")
@@ -50,6 +52,13 @@ def place(seen: Observation) -> Place:
             why_not="nothing of the history is in the database: an upgrade from the first revision "
             "finds nothing in its way"
         )
+    if odd := as_created(seen):
+        return Place(
+            choices=(position.located,),
+            why_not=f"nearest is {listed(position.located)}, as create_all() of the models makes "
+            f"it and its revisions do not: {standing.lines(odd[:3])}; a later revision may fail "
+            "on that",
+        )
     if choices := _choices(seen):
         return Place(
             choices=choices,
@@ -57,6 +66,15 @@ def place(seen: Observation) -> Place:
             "them rows are changed or the schema goes back and forth",
         )
     return Place(located=position.located)
+
+
+def as_created(seen: Observation) -> tuple[standing.Difference, ...]:
+    """Facts of the history that live has as create_all() makes them, and not as revisions do.
+
+    They tell where a database is that the product made from its models; they prove nothing.
+    """
+    found = standing.differences(seen, seen.position.state)
+    return tuple(d for d in found if d.key in seen.timeline.touched)
 
 
 def _choices(seen: Observation) -> tuple[tuple[str, ...], ...]:

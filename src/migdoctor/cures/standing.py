@@ -112,15 +112,19 @@ def second_hand(seen: Observation) -> str:
     return ""
 
 
-def stand(seen: Observation) -> Standing:
-    """The reading of what was seen.
+def proven(seen: Observation) -> Standing:
+    """The reading, where it may call a database sick.
 
-    NotObserved without a position, or while a table is lost; NotApplicable when the timeline is
-    second-hand.
+    NotApplicable when the timeline is second-hand, else as `stand`.
     """
-    position = seen.position
-    if why := second_hand(seen):
+    if seen.position and (why := second_hand(seen)):
         raise NotApplicable("position", why)
+    return stand(seen)
+
+
+def stand(seen: Observation) -> Standing:
+    """The reading of what was seen. NotObserved without a position, or while a table is lost."""
+    position = seen.position
     if lost := _lost(seen):
         raise NotObserved(
             "position", f"only a leftover holds table {lost}: treat that first (MD302, MD309)"
@@ -214,7 +218,7 @@ def edge(seen: Observation) -> str:
     claimed, applied = seen.history.closure(seen.stamped), seen.position.applied
     sure = agrees(seen)
     for id in seen.history.topological:
-        if id in seen.timeline.revisions or (sure and id not in claimed):
+        if id in seen.timeline.covered or (sure and id not in claimed):
             continue
         ready = all(p in applied for p in seen.history.parents[id])
         if ready and not any(f in applied for f in seen.history.followers[id]):
@@ -304,7 +308,7 @@ def _gap(seen: Observation, claimed: frozenset[str]) -> frozenset[str]:
     """
     if not seen.position.distance or not claimed:
         return frozenset()
-    live, whole = seen.schema.facts, seen.timeline.state(claimed)
+    live, whole = seen.timeline.as_migrated(seen.schema.facts).facts, seen.timeline.state(claimed)
     known = comparable(seen)
     gone = frozenset(
         id for id in claimed if state_of(seen.timeline.units[id], live, whole, known) == "missing"
@@ -346,11 +350,11 @@ def comparable(seen: Observation) -> Callable[[FactKey], bool]:
 
 def distance(seen: Observation, state: Mapping[FactKey, str]) -> int:
     """Facts touched by history in which live differs from `state`, a changed one counted twice."""
-    live, known = seen.schema.facts, comparable(seen)
+    read, known = seen.timeline.as_migrated(seen.schema.facts), comparable(seen)
     return sum(
-        (key in state) + (key in live)
-        for key in seen.timeline.touched
-        if known(key) and state.get(key) != live.get(key)
+        (key in state) + (key in read.facts)
+        for key in seen.timeline.touched - read.silent
+        if known(key) and state.get(key) != read.facts.get(key)
     )
 
 

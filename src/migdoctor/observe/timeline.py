@@ -14,17 +14,18 @@ from typing import Any
 
 from migdoctor.connect import Address, open_reading
 from migdoctor.errors import DoctorError, NotApplicable, NotObserved
+from migdoctor.facts import FactKey
 from migdoctor.model import Observation, literal
 from migdoctor.observe import timeline_cache
 from migdoctor.observe.schema import postgresql_watch, recording, sqlite
 from migdoctor.project import AgentFailed, Replay
-from migdoctor.shadow import stage
+from migdoctor.shadow import host, stage
 from migdoctor.shadow.stage import Scene, Stage
 from migdoctor.target import Target
 from migdoctor.timeline import Recorded, Rung, Timeline
 
 LIMIT = 300.0  # seconds for all rungs together
-Progress = Callable[[Rung, int, int], None]  # rung, revisions done, revisions in all
+Progress = Callable[[Rung, int, int], None]  # rung, revisions done, in all (0 of 0: it is over)
 _OPTIONS: Mapping[Rung, Mapping[str, bool]] = {
     "replay": {},
     "replay-without-data": {"neutral": True},
@@ -88,16 +89,14 @@ def read(
     if target.project.env_py is None and not target.project.via:
         raise NotObserved("timeline", "the project has no env.py")
     try:
-        return _read(target, seen, limit, on_progress)
+        return _read(target, seen, limit, on_progress or target.on_progress)
     except NotObserved as error:
         raise NotObserved("timeline", error.why) from None
     except AgentFailed as error:
         raise NotObserved("timeline", f"the history could not be run: {error.error}") from None
 
 
-def _read(
-    target: Target, seen: Observation, limit: float, on_progress: Progress | None
-) -> Timeline:
+def _read(target: Target, seen: Observation, limit: float, on_progress: Progress) -> Timeline:
     assert target.address is not None
     where = target.agent.surroundings()
     sources = timeline_cache.sources(target, where["path"])
@@ -106,7 +105,10 @@ def _read(
     known = timeline_cache.load(key)
     if known is None:
         climb = _Climb(target, seen, scene, time.monotonic() + limit, on_progress)
-        known = climb.best()
+        try:
+            known = climb.best()
+        finally:
+            on_progress("replay", 0, 0)
         if not climb.late:
             timeline_cache.save(key, known)
     return known
@@ -176,30 +178,20 @@ class _Climb:
                 made.append(self.rung(rung))
             except AgentFailed:
                 continue
-        if self.whole(made[-1]):
-            return made[-1]
-        # A beginning or an end of the history is worth more than scattered revisions, unless it
-        # is short; an end stands on the whole of the models, and most databases are near it.
-        *parts, last = made
-        best = max(parts or made, key=lambda timeline: len(timeline.revisions))
-        ends = [t for t in parts if t.rung == "rebuilt-base" and t.revisions and not t.failed]
-        if last.rung == "footprint" and len(last.revisions) > 2 * len(best.revisions):
-            best = last
-        elif ends and len(ends[0].revisions) >= len(best.revisions):
-            best = ends[0]
-        if not best.revisions and best.failed:
+        best = _most(made)
+        if not best.covered and best.failed:
             raise NotObserved("timeline", f"revision {best.failed[0]} fails: {best.failed[1]}")
         return best
 
     def whole(self, made: Timeline) -> bool:
-        return not made.failed and len(made.revisions) == len(self.seen.history.by_id)
+        return not made.failed and len(made.covered) == len(self.seen.history.by_id)
 
     def rung(self, rung: Rung) -> Timeline:
         left = self.deadline - time.monotonic()
         said = None
         if on_progress := self.on_progress:
             said = lambda done, total: on_progress(rung, done, total)  # noqa: E731  one name for two cases
-        with _stage(self.scene) as made:
+        with _stage(self.scene, self.target.shadow) as made:
             raw = self.target.agent.replay(
                 _question(self.target, made, max(left, 1.0), _OPTIONS[rung]), said
             )
@@ -212,19 +204,47 @@ class _Climb:
 
     def timeline(self, rung: Rung, raw: Mapping[str, Any]) -> Timeline:
         reader = recording.PostgreSQL() if self.scene else recording.SQLite()
-        _gone, base = reader.change(raw["base"])
+        starts: list[dict[FactKey, str]] = [{}]
+        for delta in raw["start"]:
+            removed, added = reader.change(delta)
+            starts.append({k: v for k, v in starts[-1].items() if k not in removed} | added)
+        _nothing, _empty, *created, base = starts
         revisions = {}
         for id, statements in raw["revisions"]:
             revisions[id] = tuple(_recorded(reader, *entry) for entry in statements)
         known = self.seen.history.by_id
         failed = raw["failed"] or next(iter(raw["skipped"] if rung == "footprint" else ()), None)
+        twins = self.seen.history.twins  # the models may be those of the file that is not loaded
         return Timeline(
             dialect="postgresql" if self.scene else "sqlite",
             rung=rung,
             revisions={id: statements for id, statements in revisions.items() if id in known},
             base=base,
+            stands=frozenset(raw["stands"]) & known.keys(),
+            created=created[0] if created and not twins else None,
             failed=tuple(failed) if failed else None,
         )
+
+
+def _most(made: list[Timeline]) -> Timeline:
+    """The timeline that says most.
+
+    The whole history from nothing comes first. A beginning or an end of it is worth more than
+    scattered revisions, unless it is short; an end stands on the whole of the models, and most
+    databases are near it.
+    """
+
+    def says(timeline: Timeline) -> int:
+        return sum(map(bool, timeline.units.values()))
+
+    if made[-1].rung.startswith("replay") and not made[-1].failed:
+        return made[-1]
+    parts = [t for t in made if t.rung != "footprint"]
+    best = max(parts, key=lambda t: (says(t), t.rung == "rebuilt-base" and not t.failed))
+    scattered = made[-1]
+    if scattered is not best and not best.stands and says(scattered) > 2 * says(best):
+        return scattered
+    return best
 
 
 def _recorded(
@@ -247,12 +267,12 @@ def _recorded(
 
 
 @contextmanager
-def _stage(scene: Scene | None) -> Iterator[Stage]:
+def _stage(scene: Scene | None, shadow: Address | None) -> Iterator[Stage]:
     made: AbstractContextManager[Stage]
     if scene is None:
         made = stage.sqlite_stage()
     else:
-        made = stage.postgresql_stage(scene, postgresql_watch.setup)
+        made = stage.postgresql_stage(scene, postgresql_watch.setup, shadow)
     with made as ready:
         yield ready
 
@@ -272,6 +292,7 @@ def _question(target: Target, made: Stage, limit: float, options: Mapping[str, b
         lacking=made.lacking,
         locations=tuple(map(str, target.locations)) if target.moved else (),
         limit=limit,
+        beyond=host.BEYOND if target.shadow else "",
         **options,
     )
 

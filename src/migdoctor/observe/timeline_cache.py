@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from migdoctor.facts import FactKey
-from migdoctor.shadow import binaries
+from migdoctor.shadow import host
 from migdoctor.shadow.stage import Scene
 from migdoctor.target import Target
 from migdoctor.timeline import Recorded, Timeline
 
-FORMAT = 1
+FORMAT = 2
 _KEEP = 64  # files; the oldest go first
 _MOST = 64 << 20  # bytes of one unpacked timeline; more is no timeline of ours
 _HERE = Path(__file__).parent
@@ -37,6 +37,7 @@ _OURS = (
     _HERE.parent / "project" / "replay.py",
     _HERE.parent / "project" / "agent.py",
     _HERE.parent / "shadow" / "stage.py",
+    _HERE.parent / "shadow" / "host.py",
 )
 _IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t]+([.\w]+)|import_module\(", re.MULTILINE)
 _FOREIGN = ("site-packages", "dist-packages")
@@ -180,7 +181,7 @@ def key(
         target.has_metadata,
         where["python"],
         where["packages"],
-        _server(where, scene),
+        _server(target, where, scene),
         asdict(scene) if scene else None,
         _settings(found.values()),
     ]
@@ -188,11 +189,11 @@ def key(
     return digest.hexdigest()
 
 
-def _server(where: Mapping[str, Any], scene: Scene | None) -> list[str]:
+def _server(target: Target, where: Mapping[str, Any], scene: Scene | None) -> list[str]:
     """What tells one version of the engine from another, without starting it."""
     if scene is None:
         return [where["sqlite"], sqlite3.sqlite_version]
-    return binaries.traces()
+    return host.traces(target.shadow)
 
 
 def _settings(contents: Any) -> dict[str, str]:
@@ -260,6 +261,8 @@ def _packed(timeline: Timeline) -> dict[str, Any]:
         "dialect": timeline.dialect,
         "rung": timeline.rung,
         "base": _rows(timeline.base),
+        "stands": sorted(timeline.stands),
+        "created": None if timeline.created is None else _rows(timeline.created),
         "failed": timeline.failed,
         "incomparable": dict(timeline.incomparable),
         "revisions": [
@@ -275,6 +278,8 @@ def _unpacked(values: Mapping[str, Any]) -> Timeline:
         dialect=values["dialect"],
         rung=values["rung"],
         base=_facts(values["base"]),
+        stands=frozenset(values["stands"]),
+        created=None if values["created"] is None else _facts(values["created"]),
         failed=tuple(values["failed"]) if values["failed"] else None,
         incomparable=values["incomparable"],
         revisions={

@@ -130,7 +130,8 @@ class Replay:
     statements about its `version_table` are not recorded. `neutral` leaves statements that change
     rows out; `from_models` begins on a base made from the models; `tolerant` leaves revisions that
     fail out and goes on. `lacking` are extensions that are passed over. `locations` stand in for
-    the version folders where they are given.
+    the version folders where they are given. `beyond` is a pattern of statements that are about
+    more than a database: on a server that is not the doctor's own they are passed over.
     """
 
     url: str
@@ -144,6 +145,7 @@ class Replay:
     pragmas: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     locations: tuple[str, ...] = ()
+    beyond: str = ""
     limit: float = 300.0
 
 
@@ -268,10 +270,11 @@ class Agent:
     def replay(self, question: Replay, on_progress: Progress | None = None) -> dict[str, Any]:
         """Run the project's whole upgrade on a throw-away database; the raw recording.
 
-        It has `base` and `revisions` ([id, [[sql, data, batch, autocommit, delta], ...]]) with
-        the rows of the watch (see replay.py), `failed` ([id, error] or None), `skipped` and
-        `total`. Env.py runs in a process of its own. Raises AgentFailed when nothing could be
-        run: kind not-ours when the connection did not lead to the marked database.
+        It has `start` (deltas that lead to the base) and `revisions` ([id, [[sql, data, batch,
+        autocommit, delta], ...]]) with the rows of the watch (see replay.py), `stands`, `failed`
+        ([id, error] or None), `skipped` and `total`. Env.py runs in a process of its own. Raises
+        AgentFailed when nothing could be run: kind not-ours when the connection did not lead to
+        the marked database.
         """
         self._secrets |= _passwords(question.url)
         extra = {"connect_args": {}, "read_only": False, **asdict(question)}

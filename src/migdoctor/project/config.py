@@ -34,6 +34,7 @@ class Request:
     script_location: str | None = None
     python: Path | None = None
     via: str | None = None
+    shadow_url: str | None = None
     cwd: Path
 
 

@@ -1,9 +1,9 @@
 """Runs a project's own upgrade on the doctor's shadow, and records each statement and its effect.
 
 Loaded by agent.py, under the same rules: Python >= 3.8, the project's SQLAlchemy >= 1.3 and alembic
->= 1.4, nothing of migdoctor. `agent` is that file's namespace. Nothing runs before configure() has
-shown that its connection leads to the shadow: the connection was made by the agent, the server
-agrees, and the doctor's random marker is there.
+>= 1.4, nothing of migdoctor. `agent` is that file's namespace, set by it. Nothing runs before
+configure() has shown that its connection leads to the shadow: the connection was made by the agent,
+the server agrees, and the doctor's random marker is there.
 
 Facts are raw rows here (of the watch function on PostgreSQL, of sqlite_master and one pragma on
 SQLite); the doctor turns them into facts with the code that reads live schemas.
@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+agent: Any = None
 CONTROL = re.compile(
     r"\s*(begin|commit|rollback|savepoint|release|end|abort|start\s+transaction"
     r"|set\s+(session\s+characteristics|transaction))\b",
@@ -49,16 +50,17 @@ REFLECTION = re.compile(
 PLACEHOLDER = re.compile(
     r"'(?:[^']|'')*'|%%|%\((?P<name>[^)]+)\)s|(?P<next>%s|\?)|\$(?P<number>\d+)(?![\d$])"
 )
+SCHEMA_VERBS = re.compile(r"\b(create|alter|drop|grant|revoke|reassign|comment)\b[^;]*", re.I)
 MANY = 200  # rows of one executemany that are written out
 
 
 class Recorder:
     """What ran so far, and what runs now."""
 
-    def __init__(self, agent: Any, question: Any) -> None:
-        self.agent = agent
+    def __init__(self, question: Any) -> None:
         self.question = question
-        self.base: Any = None
+        self.start: list[Any] = []  # deltas: to the empty database, to the models' own, to the base
+        self.stands: list[str] = []  # revisions that the base already holds
         self.revisions: list[Any] = []  # [id, [[sql, data, batch, autocommit, delta], ...]]
         self.failed: Any = None
         self.skipped: list[Any] = []
@@ -81,6 +83,10 @@ class Recorder:
         self.lacking = re.compile(
             rf"\s*(create|alter)\s+extension\b.*\b({lacking})\b", re.IGNORECASE | re.DOTALL
         )
+        beyond = question["beyond"] or "(?!)"
+        self.beyond = re.compile(
+            rf"(\s|--[^\n]*\n|/\*.*?\*/)*({beyond})", re.IGNORECASE | re.DOTALL
+        )
 
     # --- the plan of steps ---
 
@@ -89,12 +95,15 @@ class Recorder:
 
         def plan(heads: Any, context: Any) -> list[Any]:
             stamps = []
+            self.start = [self.watch.collect(context.connection, True)]
             if self.question["from_models"] and not heads:
                 heads = self.build_base(script, context)
                 stamps = list(script._stamp_revs(heads, ())) if heads else []
+            else:
+                self.try_models(context)
             found = list(script._upgrade_revs("heads", heads))
             self.total = len(found)
-            self.base = self.watch.collect(context.connection, True)
+            self.start.append(self.watch.collect(context.connection, True))
             self.started = True
             for step in found:
                 step.migration_fn = self.step(step)
@@ -109,7 +118,7 @@ class Recorder:
         def run(*args: Any, **kw: Any) -> None:
             if time.monotonic() > self.deadline:
                 self.fail(name, f"the time limit of {self.question['limit']:g} s was reached")
-                raise self.agent.Stop
+                raise agent.Stop
             self.say()
             self.now, self.batches = [name, []], 0
             try:
@@ -119,7 +128,7 @@ class Recorder:
                     upgrade(*args, **kw)
                     self.flush()
             except BaseException as error:
-                self.fail(name, self.agent._one_line(error))
+                self.fail(name, agent._one_line(error))
                 raise
             self.revisions.append(self.now)
             self.now = None
@@ -134,7 +143,7 @@ class Recorder:
             upgrade(*args, **kw)
             self.flush()
         except Exception as error:
-            self.skipped.append([self.now[0], self.agent._one_line(error)])
+            self.skipped.append([self.now[0], agent._one_line(error)])
             self.now[1] = None
             with suppress(Exception):
                 self.raw(connection, "ROLLBACK TO SAVEPOINT migdoctor")
@@ -146,27 +155,58 @@ class Recorder:
         self.failed = self.failed or [name, error]
         self.now = None
 
+    def create_all(self, context: Any) -> None:
+        for metadata in agent.metadatas(context.opts.get("target_metadata")):
+            metadata.create_all(context.connection)
+        self.start.append(self.watch.collect(context.connection, True))
+
+    def try_models(self, context: Any) -> None:
+        """Note what the models' own create_all() makes, and take it back at once."""
+        if not agent.metadatas(context.opts.get("target_metadata")):
+            return
+        ends: tuple[str, ...] = ("ROLLBACK TO SAVEPOINT migdoctor", "RELEASE SAVEPOINT migdoctor")
+        # SQLAlchemy < 2 commits each DDL statement of a connection that is in no transaction.
+        held = None if context.connection.in_transaction() else context.connection.begin()
+        try:
+            self.raw(context.connection, "SAVEPOINT migdoctor")
+        except Exception:  # the driver opens no transaction by itself
+            self.raw(context.connection, "BEGIN")
+            ends = ("ROLLBACK",)
+        with suppress(Exception):  # models that the shadow cannot hold are no part of the history
+            self.create_all(context)
+        for end in ends:
+            self.raw(context.connection, end)
+        if held is not None:
+            held.rollback()
+
     def build_base(self, script: Any, context: Any) -> Any:
         """The models' own tables, taken back revision by revision as far as downgrades go.
 
         Returns the revisions that the base stands at: () for the history's beginning.
         """
         left = {r.revision: r for r in script.walk_revisions()}
-        for metadata in self.agent.metadatas(context.opts.get("target_metadata")):
-            metadata.create_all(context.connection)
+        self.create_all(context)
+        self.settle(context)
         for step in script._downgrade_revs("base", tuple(script.get_heads())):
             self.raw(context.connection, "SAVEPOINT migdoctor")
             try:
                 step.migration_fn()
             except Exception as error:
-                self.skipped.append([step.revision.revision, self.agent._one_line(error)])
+                self.skipped.append([step.revision.revision, agent._one_line(error)])
                 self.raw(context.connection, "ROLLBACK TO SAVEPOINT migdoctor")
                 break
             del left[step.revision.revision]
             with suppress(Exception):
                 self.raw(context.connection, "RELEASE SAVEPOINT migdoctor")
+            self.settle(context)
+        self.stands = list(left)
         followed = {down for r in left.values() for down in r._all_down_revisions}
         return tuple(name for name in left if name not in followed)
+
+    def settle(self, context: Any) -> None:
+        """Commit on PostgreSQL: a revision may look at the base through a connection of its own."""
+        if context.dialect.name == "postgresql":
+            context.connection.connection.commit()
 
     def raw(self, connection: Any, sql: str) -> Any:
         """Run text on the driver's own cursor, unseen by listeners."""
@@ -175,7 +215,7 @@ class Recorder:
     def say(self) -> None:
         if time.monotonic() - self.said > 0.1:
             self.said = time.monotonic()
-            self.agent.State.say({"progress": [len(self.revisions), self.total]})
+            agent.State.say({"progress": [len(self.revisions), self.total]})
 
     # --- statements ---
 
@@ -189,8 +229,10 @@ class Recorder:
         many: Any,
     ) -> Any:
         """Replace what must not run: reads before the marker was seen, data that is left out."""
-        replaced = False
-        if self.context is None:
+        replaced = self.goes_beyond(statement)
+        if replaced:
+            pass
+        elif self.context is None:
             # An empty database has no rows for an env.py that asks for some before it migrates.
             replaced = bool(
                 re.match(r"\s*select\b.*\bfrom\b", statement, re.IGNORECASE | re.DOTALL)
@@ -209,6 +251,17 @@ class Recorder:
             version_table = self.question["version_table"]
             return f'DELETE FROM "{version_table}" WHERE 1 = 0', emptied(parameters)
         return "SELECT 1 WHERE 1 = 0", emptied(parameters)
+
+    def goes_beyond(self, statement: str) -> bool:
+        """Whether a statement is only about more than the database; one that mixes both fails."""
+        if re.match(r"\s*do\b", statement, re.IGNORECASE):
+            parts = [match[0] for match in SCHEMA_VERBS.finditer(statement)]
+        else:
+            parts = [part for part in statement.split(";") if part.strip()]
+        found = {bool(self.beyond.match(part)) for part in parts}
+        if found == {True, False}:
+            raise PermissionError("roles, databases and settings of a whole server are not changed")
+        return found == {True}
 
     def after(
         self,
@@ -251,7 +304,7 @@ class Recorder:
     def is_autocommit(self, connection: Any) -> bool:
         if self.autocommit:
             return True
-        raw = self.agent._dbapi_connection(connection)
+        raw = agent._dbapi_connection(connection)
         if connection.dialect.name == "sqlite":
             level = getattr(raw, "isolation_level", "")
             return level is None and not getattr(raw, "in_transaction", False)
@@ -444,18 +497,18 @@ class Guard:
 
 
 @contextmanager
-def only_shadow(agent: Any) -> Iterator[None]:
+def only_shadow() -> Iterator[None]:
     """Close the drivers' own entrances; drivers that somebody might import later, too."""
     if not Guard.installed:
-        sys.addaudithook(lambda event, args: refuse(agent, event, args))
+        sys.addaudithook(lambda event, args: refuse(event, args))
         Guard.installed = True
     closed: list[Any] = []
     Guard.on, Guard.strict = True, False
     for name in ("psycopg2", "psycopg", "asyncpg"):
         with suppress(Exception):
             importlib.import_module(name)
-    agent.State.on_opening = lambda: close_doors(agent, closed)
-    close_doors(agent, closed)
+    agent.State.on_opening = lambda: close_doors(closed)
+    close_doors(closed)
     try:
         yield
     finally:
@@ -465,7 +518,7 @@ def only_shadow(agent: Any) -> Iterator[None]:
             setattr(owner, name, real)
 
 
-def close_doors(agent: Any, closed: list[Any]) -> None:
+def close_doors(closed: list[Any]) -> None:
     """libpq raises no audit event: its drivers' innermost entrances open for the agent only."""
     found = []
     if "psycopg2" in sys.modules:
@@ -481,10 +534,10 @@ def close_doors(agent: Any, closed: list[Any]) -> None:
         if real is None or any(entry[:2] == (owner, name) for entry in closed):
             continue
         closed.append((owner, name, real))
-        setattr(owner, name, door(agent, real))
+        setattr(owner, name, door(real))
 
 
-def door(agent: Any, real: Any) -> Any:
+def door(real: Any) -> Any:
     inner = getattr(real, "__func__", real)
 
     def through(*args: Any, **kw: Any) -> Any:
@@ -495,7 +548,7 @@ def door(agent: Any, real: Any) -> Any:
     return classmethod(through) if isinstance(real, classmethod) else through
 
 
-def refuse(agent: Any, event: str, args: Any) -> None:
+def refuse(event: str, args: Any) -> None:
     """Audit hook: SQLite files and sockets that are not the shadow's."""
     if not Guard.on:
         return
@@ -512,20 +565,20 @@ def refuse(agent: Any, event: str, args: Any) -> None:
 # --- the question ---------------------------------------------------------------------------------
 
 
-def verify_marker(agent: Any, connection: Any, question: Any) -> None:
+def verify_marker(connection: Any, question: Any) -> None:
     """Stop unless this very connection leads to the database that the doctor marked."""
     agent.verify(connection, question)
     try:
-        rows = driver_rows(connection, question["marker_query"])
+        rows = agent._query(connection, question["marker_query"])
     except Exception as error:
         raise agent.Failure("not-ours", f"the shadow's marker cannot be read: {error}") from None
     if [str(row[0]) for row in rows] != [str(question["marker"])]:
         raise agent.Failure("not-ours", "the connection does not lead to the shadow")
 
 
-def prepared(agent: Any, question: Any) -> Recorder:
+def prepared(question: Any) -> Recorder:
     """A recorder, and the hook that lets one verified context run."""
-    recorder = Recorder(agent, question)
+    recorder = Recorder(question)
 
     def hook(environment: Any, _given: Any) -> None:
         context = environment.get_context()
@@ -533,7 +586,7 @@ def prepared(agent: Any, question: Any) -> Recorder:
             return  # one position a report: that of the first context
         if context.connection is None:
             raise agent.Failure("not-ours", "env.py gave configure() no connection")
-        verify_marker(agent, context.connection, question)
+        verify_marker(context.connection, question)
         agent.leave_network()
         Guard.strict = True
         watch = question["watch"]
@@ -609,7 +662,7 @@ def listening(recorder: Recorder) -> Iterator[None]:
 
 
 @contextmanager
-def recording(agent: Any, recorder: Recorder) -> Iterator[None]:
+def recording(recorder: Recorder) -> Iterator[None]:
     """The events of every engine, and the way through run_migrations()."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
@@ -631,14 +684,15 @@ def recording(agent: Any, recorder: Recorder) -> Iterator[None]:
             event.remove(Engine, name, function)
 
 
-def answer(agent: Any, recorder: Recorder, error: Any) -> dict[str, Any]:
+def answer(recorder: Recorder, error: Any) -> dict[str, Any]:
     """The recording; raises where nothing could be run at all."""
     if not recorder.started:
         if error is not None:
             raise error
         raise agent.Failure("no-context", "env.py migrated nothing in the context that is meant")
     return {
-        "base": recorder.base,
+        "start": recorder.start,
+        "stands": recorder.stands,
         "revisions": [r for r in recorder.revisions if r[1] is not None],
         "failed": recorder.failed,
         "skipped": recorder.skipped,
@@ -646,27 +700,30 @@ def answer(agent: Any, recorder: Recorder, error: Any) -> dict[str, Any]:
     }
 
 
-def replay(agent: Any, question: Any) -> dict[str, Any]:
+def replay(question: Any) -> dict[str, Any]:
     """Run env.py on the shadow; a revision that fails ends the recording there."""
+    from sqlalchemy.engine.url import make_url
+
     try:
-        return attempt(agent, question, True)
+        # A shadow with a host name is behind the network: that is left once it has been reached.
+        return attempt(question, not make_url(question["url"]).host)
     except BaseException as error:
         if not agent._needs_network(error):
             raise
         agent.forget_pools()
-        return attempt(agent, question, False)  # settings from the network, until configure()
+        return attempt(question, False)  # settings from the network, until configure()
 
 
-def inject(agent: Any, question: Any, answer_file: Any) -> None:
+def inject(question: Any, answer_file: Any) -> None:
     """Inside another program (`--via`): record its first fitting context, then end the process.
 
     A program that migrates nothing ends by itself, without an answer.
     """
-    recorder = prepared(agent, question)
+    recorder = prepared(question)
     agent.State.target = (question["url"], question["connect_args"], False)
     agent.State.pragmas = tuple(question.get("pragmas", ()))
     # Kept, as what the end of these would undo has to hold until the process ends.
-    agent.State.kept = [only_shadow(agent), recording(agent, recorder)]
+    agent.State.kept = [only_shadow(), recording(recorder)]
     for entered in agent.State.kept:
         entered.__enter__()
 
@@ -681,7 +738,7 @@ def inject(agent: Any, question: Any, answer_file: Any) -> None:
 
     def finish(error: Any) -> None:
         try:
-            said = {"ok": answer(agent, recorder, error)}
+            said = {"ok": answer(recorder, error)}
         except BaseException as failure:
             said = {"failed": agent.described(failure)}
         agent.leave_with(said, answer_file)
@@ -696,18 +753,18 @@ def inject(agent: Any, question: Any, answer_file: Any) -> None:
     agent.State.hook = hook
 
 
-def attempt(agent: Any, question: Any, isolated: bool) -> dict[str, Any]:
-    recorder = prepared(agent, question)
+def attempt(question: Any, isolated: bool) -> dict[str, Any]:
+    recorder = prepared(question)
     error = None
     network = agent.no_network if isolated else agent.with_network
     with (
         agent.redirection(question),
-        only_shadow(agent),
+        only_shadow(),
         network(),
-        recording(agent, recorder),
+        recording(recorder),
     ):
         try:
             agent.run_env(question["project"], recorder.hook)
         except BaseException as failure:
             error = failure
-    return answer(agent, recorder, error)
+    return answer(recorder, error)

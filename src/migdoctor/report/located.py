@@ -1,10 +1,13 @@
 """`migdoctor locate` as text: where the schema is, statement by statement, and how we know."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from migdoctor.cures import partly, standing
+from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.model import Observation
 from migdoctor.report import text
 from migdoctor.report.position import next_command, position, summary
@@ -31,7 +34,7 @@ def _answer(out: Console, seen: Observation) -> None:
     told, place = standing.reading(seen), position(seen)
     recorded = ", ".join(repr(r) if r is None else r for r in place["recorded"]) or "nothing"
     if told is None:
-        why = seen.missing["position"].why if "position" in seen.missing else "see diagnose"
+        why = seen.missing["position"].why if "position" in seen.missing else _why_not(seen)
         out.print(Text("The schema could not be located.", style="bold yellow"))
         _line(out, "recorded", recorded)
         _line(out, "why", why)
@@ -49,6 +52,14 @@ def _answer(out: Console, seen: Observation) -> None:
     _differing(out, seen, told)
 
 
+def _why_not(seen: Observation) -> str:
+    try:
+        standing.stand(seen)
+    except (NotObserved, NotApplicable) as blind:
+        return blind.why
+    return "see diagnose"
+
+
 def _differing(out: Console, seen: Observation, told: standing.Standing) -> None:
     for title, ids in (
         ("recorded, never ran", told.past),
@@ -64,11 +75,21 @@ def _differing(out: Console, seen: Observation, told: standing.Standing) -> None
         for sql, state in partly.statements_of(seen, part):
             _statement(out, sql, state)
     touched = [d for d in standing.differences(seen, told.state) if d.key in seen.timeline.touched]
-    if touched:
-        out.print()
-        out.print(Text("Drift that touches the history", style="bold"))
-        for line in standing.lines(touched).splitlines():
-            out.print(Text(f"  {line}"), soft_wrap=True)
+    read = seen.timeline.as_migrated(seen.schema.facts)
+    created = [
+        d for d in touched if d.key in read.silent or read.facts.get(d.key) == told.state.get(d.key)
+    ]
+    _drift(out, "Drift that touches the history", [d for d in touched if d not in created])
+    _drift(out, "As create_all() of the models leaves it, otherwise than the revisions", created)
+
+
+def _drift(out: Console, title: str, found: Sequence[standing.Difference]) -> None:
+    if not found:
+        return
+    out.print()
+    out.print(Text(title, style="bold"))
+    for line in standing.lines(found).splitlines():
+        out.print(Text(f"  {line}"), soft_wrap=True)
 
 
 def _statement(out: Console, sql: str, state: str) -> None:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _HOST = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
-_NEEDED = ("initdb", "postgres", "pg_dump", "psql")
+_CLIENTS = ("pg_dump", "psql")
+_SERVER = ("postgres", "initdb", *_CLIENTS)
 # Accounts that exist on most hosts and own nothing that matters; none is ever created.
 _ACCOUNTS = ("postgres", "nobody", "daemon")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binaries:
-    """One set of server programs. `wheel` is the folder that holds package and libraries."""
+    """One set of programs. `wheel` is the folder that holds package and libraries."""
 
     folder: Path
     major: int
@@ -35,8 +36,23 @@ class Account:
 
 def newest() -> Binaries | None:
     """The newest complete set, None where there is none. On a tie the wheel wins."""
-    found = [b for folder, wheel in _candidates() if (b := _examined(folder, wheel))]
-    return max(found, key=lambda b: (b.major, b.wheel is not None), default=None)
+    return max(every(), key=lambda b: (b.major, b.wheel is not None), default=None)
+
+
+def every() -> list[Binaries]:
+    """All complete sets, in no order; one folder may be found twice."""
+    return [b for folder, wheel in _candidates() if (b := _examined(folder, wheel))]
+
+
+def clients(live: int, there: int) -> Binaries | None:
+    """Programs that dump a server of major version `live` for one of version `there`, if any.
+
+    pg_dump reads no newer server than itself, and promises to be understood by its own version and
+    newer ones only (manual, pg_dump, Notes): the newest that is not too new is best.
+    """
+    found = [b for folder, wheel in _candidates() if (b := _examined(folder, wheel, _CLIENTS))]
+    fitting = [b for b in found if b.major >= live]
+    return min(fitting, key=lambda b: (b.major > there, abs(b.major - there)), default=None)
 
 
 def traces() -> list[str]:
@@ -54,19 +70,22 @@ def _candidates() -> list[tuple[Path, Path | None]]:
     for place in (spec.submodule_search_locations or []) if spec else []:
         package = Path(place)
         found += [(folder / "bin", package.parent) for folder in package.glob("pginstall*")]
-    if initdb := shutil.which("initdb"):
-        found.append((Path(initdb).resolve().parent, None))
+    for name in ("initdb", "pg_dump"):
+        if program := shutil.which(name):
+            found.append((Path(program).resolve().parent, None))
     for pattern in _HOST:
         found += [(folder, None) for folder in Path("/").glob(pattern.lstrip("/"))]
     return found
 
 
-def _examined(folder: Path, wheel: Path | None) -> Binaries | None:
-    if not all((folder / name).exists() for name in _NEEDED):
+def _examined(
+    folder: Path, wheel: Path | None, needed: tuple[str, ...] = _SERVER
+) -> Binaries | None:
+    if not all((folder / name).exists() for name in needed):
         return None
     try:
         said = subprocess.run(
-            [folder / "postgres", "--version"], capture_output=True, text=True, timeout=20
+            [folder / needed[0], "--version"], capture_output=True, text=True, timeout=20
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None

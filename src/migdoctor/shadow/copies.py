@@ -15,11 +15,13 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from migdoctor.connect import Address, Session, address_of, open_writing
+from migdoctor.connect import Address, Session, open_writing
 from migdoctor.errors import DoctorError, NotObserved
 from migdoctor.facts import VersionTable
 from migdoctor.model import literal, quoted
-from migdoctor.shadow import server
+from migdoctor.shadow import host
+from migdoctor.shadow.binaries import Binaries
+from migdoctor.shadow.host import Host
 
 _PATIENCE = 10.0  # seconds that a writer may keep a SQLite backup waiting
 _DUMP_TIMEOUT = 300
@@ -33,6 +35,21 @@ SELECT ARRAY(SELECT ARRAY[e.extname::text, n.nspname::text] FROM pg_catalog.pg_e
        ARRAY(SELECT DISTINCT r.rolname::text FROM pg_catalog.pg_policy p
              JOIN pg_catalog.pg_roles r ON r.oid = ANY(p.polroles)),
        EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'public')"""
+# Runs first, in psql's own connection: nothing is restored anywhere else.
+_ONLY_HERE = """
+DO $only$ BEGIN
+  IF pg_catalog.current_database() <> {name} OR EXISTS (
+    SELECT FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND oid >= 16384)
+  THEN RAISE EXCEPTION 'this is not the empty database that was made for the copy'; END IF;
+END $only$;
+"""
+# Those that the role may make.
+_EXTENSIONS = """
+SELECT a.name::text FROM pg_catalog.pg_available_extensions a
+JOIN pg_catalog.pg_available_extension_versions x
+  ON x.name = a.name AND x.version = a.default_version
+WHERE x.trusted OR NOT x.superuser OR (SELECT r.rolsuper FROM pg_catalog.pg_roles r
+                                       WHERE r.rolname = current_user)"""
 # Functions of extensions that the shadow may lack, in terms of what every server has.
 _SHIMS = {
     "uuid-ossp": ("uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4"),
@@ -41,17 +58,20 @@ _SHIMS = {
 
 
 @contextlib.contextmanager
-def copy_of(session: Session, versions: tuple[VersionTable, ...]) -> Iterator[tuple[Address, str]]:
+def copy_of(
+    session: Session, versions: tuple[VersionTable, ...], shadow: Address | None = None
+) -> Iterator[tuple[Address, str]]:
     """The address of a copy, and how it was made: "file-copy" or "schema-copy".
 
-    Raises NotObserved("copy", why) when none can be made: no server programs, a locked table, an
-    extension that the shadow lacks, no right to read the schema.
+    `shadow` is the server of --shadow-url, None: the private one (PostgreSQL only). Raises
+    NotObserved("copy", why) when none can be made: no server programs, a locked table, an
+    extension or a role that the shadow lacks, no right to read the schema.
     """
     if session.dialect == "sqlite":
         with _file_copy(session) as address:
             yield address, "file-copy"
         return
-    with _schema_copy(session, versions) as address:
+    with _schema_copy(session, versions, shadow) as address:
         yield address, "schema-copy"
 
 
@@ -138,38 +158,44 @@ def _remake(target: sqlite3.Connection, kind: str, name: str, sql: str) -> None:
 
 
 @contextlib.contextmanager
-def _schema_copy(session: Session, versions: tuple[VersionTable, ...]) -> Iterator[Address]:
-    try:
-        shadow = server.running()
-    except NotObserved as error:
-        raise NotObserved("copy", error.why) from None
-    live = session.server_version // 10000
-    if shadow.version < live:
-        raise NotObserved("copy", f"pg_dump {shadow.version} cannot read a server {live}")
+def _schema_copy(
+    session: Session, versions: tuple[VersionTable, ...], shadow: Address | None
+) -> Iterator[Address]:
     ((extensions, roles, public),) = session.query(_NEEDS)
-    address = address_of(shadow.create("copy"))
-    try:
-        with open_writing(address) as target:
-            lacking = _prepare(target, dict(extensions), roles, public)
-            _restore(shadow, address, _dump(session.address, shadow, lacking), lacking)
-            _bring_over(target, session.search_path, versions)
+    with contextlib.ExitStack() as stack:
+        try:
+            there = host.of(shadow)
+            programs = there.programs(session.server_version // 10000)
+            address = stack.enter_context(there.database("copy"))
+            with open_writing(address) as target:
+                lacking = _prepare(target, there, dict(extensions), roles, public)
+                dump = _dump(session.address, programs, lacking)
+                _restore(programs, there, address, dump, lacking)
+                _bring_over(target, session.search_path, versions)
+        except NotObserved as error:
+            raise NotObserved("copy", error.why) from None
+        except DoctorError as error:
+            raise NotObserved("copy", error.message) from None
         yield address
-    finally:
-        shadow.drop(address.url)
 
 
 def _prepare(
-    target: Session, extensions: Mapping[str, str], roles: list[str], public: bool
+    target: Session, there: Host, extensions: Mapping[str, str], roles: list[str], public: bool
 ) -> tuple[str, ...]:
     """Make what the dump takes for granted; returns the extensions that the shadow lacks."""
-    there = {
-        name for (name,) in target.query("SELECT name FROM pg_catalog.pg_available_extensions")
-    }
+    rows = target.query(_EXTENSIONS)
+    lacking = tuple(sorted(set(extensions) - {name for (name,) in rows}))
     known = {name for (name,) in target.query("SELECT rolname FROM pg_catalog.pg_roles")}
-    for role in set(roles) - known:
+    unknown = sorted(set(roles) - known)
+    if unknown and not there.private:
+        raise NotObserved(
+            "copy",
+            f"policies name roles that the server of --shadow-url does not have"
+            f" ({', '.join(unknown)}); make them there",
+        )
+    for role in unknown:
         with contextlib.suppress(DoctorError):  # made at the same moment for another copy
             target.run(f"CREATE ROLE {quoted(role)} NOLOGIN")
-    lacking = tuple(sorted(set(extensions) - there))
     for extension in lacking:
         if extensions[extension] == "public":
             for function in _SHIMS.get(extension, ()):
@@ -182,25 +208,14 @@ def _prepare(
     return lacking
 
 
-def _dump(address: Address, shadow: server.Server, lacking: tuple[str, ...]) -> str:
+def _dump(address: Address, programs: Binaries, lacking: tuple[str, ...]) -> str:
     """The schema of the live database as SQL. The password travels by environment only."""
-    from sqlalchemy.engine import make_url
-
-    arguments = make_url(address.url).translate_connect_args(username="user", database="dbname")
-    arguments |= {k: _plain(v) for k, v in make_url(address.url).query.items()}
-    arguments |= address.connect_args
-    password = arguments.pop("password", None)
-    if "sslpassword" in arguments:
-        raise NotObserved("copy", "pg_dump cannot be given an sslpassword without showing it")
+    arguments, environment = _for_libpq(address)
     arguments["options"] = f"{arguments.get('options', '')} -c default_transaction_read_only=on"
-    arguments.setdefault("connect_timeout", 10)
-    environment = dict(os.environ) | {"PGAPPNAME": "migdoctor", "LC_MESSAGES": "C"}
-    if password is not None:
-        environment["PGPASSWORD"] = str(password)
     # --exclude-extension is new in PostgreSQL 17; before it the restore names the extension.
-    exclude = [f'--exclude-extension="{name}"' for name in lacking if shadow.version >= 17]
+    exclude = [f'--exclude-extension="{name}"' for name in lacking if programs.major >= 17]
     command = [
-        str(shadow.bin("pg_dump")),
+        str(programs.folder / "pg_dump"),
         *_DUMP.split(),
         *exclude,
         f"--dbname={_conninfo(arguments)}",
@@ -220,6 +235,23 @@ def _dump(address: Address, shadow: server.Server, lacking: tuple[str, ...]) -> 
     return done.stdout
 
 
+def _for_libpq(address: Address) -> tuple[dict[str, object], dict[str, str]]:
+    """Connection parameters for a command line, and the environment that has the password."""
+    from sqlalchemy.engine import make_url
+
+    arguments = make_url(address.url).translate_connect_args(username="user", database="dbname")
+    arguments |= {k: _plain(v) for k, v in make_url(address.url).query.items()}
+    arguments |= address.connect_args
+    password = arguments.pop("password", None)
+    if "sslpassword" in arguments:
+        raise NotObserved("copy", "pg_dump cannot be given an sslpassword without showing it")
+    arguments.setdefault("connect_timeout", 10)
+    environment = dict(os.environ) | {"PGAPPNAME": "migdoctor", "LC_ALL": "C"}
+    if password is not None:
+        environment["PGPASSWORD"] = str(password)
+    return arguments, environment
+
+
 def _plain(value: str | tuple[str, ...]) -> str:
     return value if isinstance(value, str) else ",".join(value)
 
@@ -232,24 +264,24 @@ def _conninfo(arguments: Mapping[str, object]) -> str:
     )
 
 
-def _restore(shadow: server.Server, address: Address, dump: str, lacking: tuple[str, ...]) -> None:
-    arguments = {
-        "host": str(shadow.folder / "s"),
-        "port": 5432,
-        "user": "postgres",
-        "dbname": _database(address),
-    }
+def _restore(
+    programs: Binaries, there: Host, address: Address, dump: str, lacking: tuple[str, ...]
+) -> None:
+    arguments, environment = _for_libpq(address)
+    if programs.major > there.version:
+        # The one setting of its preamble that older servers do not know (17 brought it).
+        dump = re.sub(r"(?m)^SET transaction_timeout = 0;\n", "", dump, count=1)
+    first = _ONLY_HERE.replace("{name}", literal(_database(address)))
     done = subprocess.run(
-        [str(shadow.bin("psql")), "--no-psqlrc", "--quiet", "--single-transaction",
+        [str(programs.folder / "psql"), "--no-psqlrc", "--quiet", "--single-transaction",
          "--set=ON_ERROR_STOP=1", "--output=/dev/null", f"--dbname={_conninfo(arguments)}"],
-        input=dump, capture_output=True, text=True, errors="surrogateescape",
-        env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "PGCLIENTENCODING": "UTF8"},
+        input=first + dump, capture_output=True, text=True, errors="surrogateescape",
+        env=environment | {"PGCLIENTENCODING": "UTF8", "PGOPTIONS": ""},
     )  # fmt: skip
     if done.returncode:
         without = f" (the shadow lacks the extension {', '.join(lacking)})" if lacking else ""
-        raise NotObserved(
-            "copy", f"the schema could not be restored: {_first_error(done.stderr)}{without}"
-        )
+        error = address.mask(_first_error(done.stderr))
+        raise NotObserved("copy", f"the schema could not be restored: {error}{without}")
 
 
 def _first_error(stderr: str) -> str:

@@ -72,6 +72,11 @@ class Server:
         """The SQLAlchemy URL of one database of this server."""
         return f"postgresql+psycopg://postgres@/{database}?host={self.folder / 's'}&port=5432"
 
+    @property
+    def programs(self) -> binaries.Binaries:
+        """The programs that it was made of, where they can be run."""
+        return self._programs
+
     def bin(self, name: str) -> Path:
         """The path of one of the server's programs (pg_dump, psql...)."""
         return self._programs.folder / name
@@ -171,16 +176,21 @@ def running() -> Server:
     global _running
     with _lock:
         if _running is None or _running._pid != os.getpid():
-            _running = _started()
+            _running = _newest()
         return _running
 
 
-def _started() -> Server:
+def _newest() -> Server:
     programs = binaries.newest()
     if programs is None:
         raise NotObserved(
             "shadow", "no PostgreSQL server programs; install migdoctor[shadow] or use --shadow-url"
         )
+    return started(programs)
+
+
+def started(programs: binaries.Binaries) -> Server:
+    """A server made of these programs; NotObserved("shadow", why) when it does not start."""
     who = binaries.account()
     if who is None and os.geteuid() == 0:
         raise NotObserved("shadow", "no unprivileged account to run a private server under")

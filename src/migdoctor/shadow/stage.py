@@ -6,10 +6,10 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from migdoctor.connect import Session, address_of, open_writing
+from migdoctor.connect import Address, Session, StatementFailed, open_writing
 from migdoctor.errors import DoctorError
 from migdoctor.model import quoted
-from migdoctor.shadow import scratch, server
+from migdoctor.shadow import host, scratch
 
 # Functions of extensions that the shadow may lack, in terms of what every server has.
 SHIMS = {
@@ -40,7 +40,7 @@ class Scene:
 class Stage:
     """One empty database; `marker` is what `marker_query` answers on it, and nowhere else."""
 
-    url: str
+    url: str = field(repr=False)  # may hold a secret
     marker: str
     marker_query: str
     pragmas: tuple[str, ...] = ()
@@ -64,35 +64,49 @@ def sqlite_stage() -> Iterator[Stage]:
 
 
 @contextlib.contextmanager
-def postgresql_stage(scene: Scene, setup: Callable[[int], str]) -> Iterator[Stage]:
-    """An empty database of the private server, after `setup(version)`; the mark is a row in it.
+def postgresql_stage(
+    scene: Scene, setup: Callable[..., str], shadow: Address | None = None
+) -> Iterator[Stage]:
+    """An empty database of the shadow server, after `setup(version)`; the mark is a row in it.
 
-    Raises NotObserved("shadow", why) where there is no server.
+    `shadow` is the server of --shadow-url, None: the private one. Where its role may not make event
+    triggers, the database is set up by `setup(version, triggers=False)`. Raises
+    NotObserved("shadow", why) where there is no server.
     """
-    shadow = server.running()
-    url = shadow.create("replay")
-    try:
+    there = host.of(shadow)
+    with there.database("replay") as address:
         marker = secrets.token_hex(16)
-        with open_writing(address_of(url)) as session:
-            lacking = _furnish(session, scene)
-            session.run(setup(session.server_version))
+        with open_writing(address) as session:
+            lacking = _furnish(session, scene, roles=there.private)
+            _set_up(session, setup)
             session.run(f"INSERT INTO migdoctor.marker VALUES ('{marker}')")
             # Made last: it changes what a name without a schema means.
             path = ", ".join(map(quoted, scene.path)) or "''"
             name = quoted(session.query("SELECT current_database()")[0][0])
             session.run(f"ALTER DATABASE {name} SET search_path = {path}")
         yield Stage(
-            url=url,
+            url=address.url,
             marker=marker,
             marker_query="SELECT token FROM migdoctor.marker",
             lacking=lacking,
         )
-    finally:
-        shadow.drop(url)
 
 
-def _furnish(session: Session, scene: Scene) -> tuple[str, ...]:
-    """Make what the history takes for granted; returns the extensions that cannot be had."""
+def _set_up(session: Session, setup: Callable[..., str]) -> None:
+    try:
+        session.run(setup(session.server_version))
+    except StatementFailed as error:
+        if error.sqlstate != "42501":  # insufficient_privilege: event triggers need a superuser
+            raise
+        session.run(setup(session.server_version, triggers=False))
+
+
+def _furnish(session: Session, scene: Scene, *, roles: bool) -> tuple[str, ...]:
+    """Make what the history takes for granted; returns the extensions that cannot be had.
+
+    Roles belong to a whole server: without `roles` none is made, and a statement that names one
+    which is not there fails, as it would on any server without it.
+    """
     if not scene.public:
         session.run("DROP SCHEMA public")
     for schema in dict.fromkeys((*scene.path, *scene.schemas)):
@@ -103,7 +117,7 @@ def _furnish(session: Session, scene: Scene) -> tuple[str, ...]:
             f"CREATE TABLE {quoted(schema, name)} (version_num varchar({width}) NOT NULL,"
             f" CONSTRAINT {quoted(f'{name}_pkc')} PRIMARY KEY (version_num))"
         )
-    for role in scene.roles:
+    for role in scene.roles if roles else ():
         with contextlib.suppress(DoctorError):  # there already: roles belong to the whole server
             session.run(f"CREATE ROLE {quoted(role)} NOLOGIN")
     lacking = []

@@ -60,6 +60,8 @@ BEGIN
   FROM pg_event_trigger_dropped_objects() x WHERE NOT x.is_temporary;
 END $note$;
 
+"""
+_TRIGGERS = """
 CREATE EVENT TRIGGER migdoctor_commands ON ddl_command_end
   EXECUTE FUNCTION migdoctor.note_commands();
 CREATE EVENT TRIGGER migdoctor_drops ON sql_drop EXECUTE FUNCTION migdoctor.note_drops();
@@ -79,6 +81,7 @@ SET plan_cache_mode = force_generic_plan AS $changes$
 DECLARE
   v_last bigint; v_all boolean; v_oids oid[]; v_deep oid[]; v_indexes boolean;
 BEGIN
+  {always}
   SELECT max(t.id), bool_or(t.everything), array_agg(DISTINCT t.relation)
       FILTER (WHERE t.relation IS NOT NULL), array_agg(DISTINCT t.relation)
       FILTER (WHERE t.relation IS NOT NULL AND t.deep), bool_or(t.index_name IS NOT NULL)
@@ -129,12 +132,17 @@ BEGIN
 END $changes$"""
 
 
-def setup(version: int) -> str:
-    """The script that makes a fresh database tell; `version` is its server_version_num."""
+def setup(version: int, *, triggers: bool = True) -> str:
+    """The script that makes a fresh database tell; `version` is its server_version_num.
+
+    Only superusers may make event triggers (manual, CREATE EVENT TRIGGER). Without `triggers`
+    every answer is the whole of the facts: the same deltas, for more time.
+    """
     whole = [_returned(one(version).replace("{locked}", "")) for one in queries.ALL]
     some = _returned(queries.of_relations("v_oids"))
     changes = _CHANGES.replace("{everything}", "\n".join(whole)).replace("{some}", some)
-    return f"{_SETUP}{changes}"
+    changes = changes.replace("{always}", "" if triggers else "whole := true;")
+    return f"{_SETUP}{_TRIGGERS if triggers else ''}{changes}"
 
 
 def _returned(facts: str) -> str:

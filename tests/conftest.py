@@ -7,6 +7,8 @@ import pytest
 
 from migdoctor import samples
 from migdoctor.samples import Box
+from migdoctor.shadow.server import Server
+from tests import running
 
 
 @pytest.fixture(autouse=True)
@@ -22,11 +24,20 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.fixture
 def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], Box]]:
-    """Builds a sample for an engine, goes into its project, and cleans up."""
-    boxes: list[Box] = []
+    """Builds a sample for an engine, goes into its project, and cleans up.
 
-    def build(name: str, dialect: str) -> Box:
-        box = samples.build(name, dialect, tmp_path / "project")
+    The engine "older" is a PostgreSQL server of an older version than the shadow's.
+    """
+    boxes: list[Box] = []
+    made: list[tuple[Server, str]] = []
+
+    def build(name: str, engine: str) -> Box:
+        url = None
+        dialect = "postgresql" if engine == "older" else engine
+        if live := running.other_server(engine):
+            url = live.create("sample")
+            made.append((live, url))
+        box = samples.build(name, dialect, tmp_path / "project", url)
         boxes.append(box)
         for variable, value in box.env.items():
             monkeypatch.setenv(variable, value)
@@ -36,3 +47,5 @@ def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     yield build
     for box in boxes:
         box.close()
+    for live, url in made:
+        live.drop(url)

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 import re
 import sqlite3
 import subprocess
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,31 @@ from sqlalchemy.engine import make_url
 
 from migdoctor import cli
 from migdoctor.samples import Box
-from migdoctor.shadow import server
+from migdoctor.shadow import binaries, server
+
+# Server programs for the live databases of the samples; the shadow's stay the newest.
+LIVE = os.environ.get("MIGDOCTOR_TEST_POSTGRES", "")
+
+
+def other_server(engine: str) -> server.Server | None:
+    """The live server of an engine where it is not the shadow's own: "older", or what LIVE names.
+
+    Skips the test where this machine has no older one.
+    """
+    if engine == "postgresql" and LIVE:
+        return _server_of(Path(LIVE).resolve())
+    if engine != "older":
+        return None
+    newest = binaries.newest()
+    older = [b for b in binaries.every() if newest and b.major < newest.major]
+    if not older:
+        pytest.skip("there are no programs of a PostgreSQL that is older than the shadow's")
+    return _server_of(min(older, key=lambda b: b.major).folder)
+
+
+@cache
+def _server_of(folder: Path) -> server.Server:
+    return server.started(next(b for b in binaries.every() if b.folder == folder))
 
 
 @dataclass(frozen=True)

@@ -105,3 +105,16 @@ def test_never_a_second_table_and_never_on_faith():
     (cure,) = cures(CHECK, placed(version_tables=(), without=gone))
     assert isinstance(cure, NeedsHuman)
     assert "never stamp head" in cure.why
+
+
+def test_as_create_all_makes_it_is_no_proof_that_its_revisions_ran():
+    key, text = fact("users", "column", "nickname"), "VARCHAR(40)"
+    whole = timeline()
+    told = replace(whole, created=whole.state(whole.revisions) | {key: text})
+    seen = placed(recorded=told, extra={key: text}, version_tables=())
+    human, cure = cures(CHECK, seen)
+    assert isinstance(human, NeedsHuman)
+    assert "as create_all() of the models makes it" in human.why
+    assert "column users.nickname is VARCHAR(40), the history makes it TEXT" in human.why
+    assert isinstance(cure, Remedy)
+    assert (cure.key, cure.default) == ("ccc3", False)

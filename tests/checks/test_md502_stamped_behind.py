@@ -1,5 +1,7 @@
 """MD502: what ran and is not recorded, as far as the schema proves it."""
 
+from dataclasses import replace
+
 import pytest
 
 from migdoctor.checks.md502_stamped_behind import CHECK
@@ -102,3 +104,12 @@ def test_a_merge_takes_the_rows_of_its_parents():
     seen = placed("aaa1", "bbb2", at="mmm3", history=forest, recorded=told)
     (cure,) = remedies(CHECK, seen).values()
     assert stamped(cure) == [("mmm3",)]
+
+
+def test_chosen_not_taken_where_create_all_made_it_otherwise():
+    key, text = fact("users", "column", "nickname"), "VARCHAR(40)"
+    whole = timeline()
+    told = replace(whole, created=whole.state(whole.revisions) | {key: text})
+    (cure,) = remedies(CHECK, placed("aaa1", recorded=told, extra={key: text})).values()
+    assert (cure.key, cure.default) == ("advance", False)
+    assert [c.default for c in remedies(CHECK, placed("aaa1", recorded=told)).values()] == [True]

@@ -26,7 +26,8 @@ bench: $(STAMP)
 	$(BIN)/python -m tests.bench
 
 locate-study: $(STAMP)
-	MIGDOCTOR_LOCATE_CASES=1500 $(PYTEST) tests/test_locate.py
+	MIGDOCTOR_LOCATE_CASES=1500 MIGDOCTOR_LOCATE_REAL_CASES=500 \
+	  $(PYTEST) -n $(JOBS) -rP tests/test_locate.py tests/test_locate_study.py
 
 test-real: $(STAMP)
 	$(PYTEST) -m real tests/real

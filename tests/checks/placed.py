@@ -56,6 +56,14 @@ def timeline(statements: Mapping[str, tuple[Recorded, ...]] = STATEMENTS, **more
     return Timeline(revisions=statements, **(told | more))
 
 
+# Three revisions of which the middle one was taken back by hand, or the last one made by hand:
+# nothing can tell.
+THREE = timeline(
+    {"aaa1": (create("a", "x"),), "bbb2": (add_column("a", "b"),), "ccc3": (add_column("a", "c"),)}
+)
+GONE = (fact("a", "column", "b"),)
+
+
 def placed(
     *rows: str | None,
     at: str = "ccc3",

@@ -8,7 +8,7 @@ from migdoctor.checks.md404_unknown_revision import CHECK
 from migdoctor.errors import NotObserved
 from migdoctor.graph import Broken
 from migdoctor.model import NeedsHuman, Observation, Remedy
-from tests.checks.placed import STATEMENTS, create, data, fact, placed, timeline
+from tests.checks.placed import GONE, STATEMENTS, THREE, data, fact, placed, timeline
 from tests.checks.stored import after, cures, history, only, sighting, stored
 from tests.facts import CHAIN, healthy, revision
 
@@ -137,9 +137,7 @@ def test_with_more_than_head_it_is_md410():
 
 
 def test_an_ambiguous_place_is_refused():
-    told = timeline({id: (create(id, "x"),) for id in ("aaa1", "bbb2", "ccc3")})
-    gone = (fact("bbb2", "table"), fact("bbb2", "column", "x"))
-    (cure,) = cures(CHECK, placed("zzz9", recorded=told, without=gone))
+    (cure,) = cures(CHECK, placed("zzz9", recorded=THREE, without=GONE))
     assert isinstance(cure, NeedsHuman)
     assert "ambiguous" in cure.why
     assert "ccc3" in cure.why

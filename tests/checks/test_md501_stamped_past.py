@@ -9,7 +9,9 @@ from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.facts import Drift, ModelDiff, TmpTable
 from migdoctor.model import Hazard, NeedsHuman, hazards_of
 from tests.checks.placed import (
+    GONE,
     STATEMENTS,
+    THREE,
     add_column,
     create,
     cures,
@@ -62,10 +64,7 @@ def test_a_database_that_the_product_makes_is_drift_and_not_stamped_past():
 
 
 def test_silent_where_two_states_are_equally_near():
-    told = timeline({id: (create(id, "a"),) for id in ("aaa1", "bbb2", "ccc3")})
-    seen = placed(
-        "bbb2", recorded=told, without=(fact("bbb2", "table"), fact("bbb2", "column", "a"))
-    )
+    seen = placed("bbb2", recorded=THREE, without=GONE)
     assert seen.position.certainty == "unknown"
     assert not list(CHECK.find(seen))
 

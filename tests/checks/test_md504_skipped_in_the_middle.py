@@ -6,7 +6,9 @@ from migdoctor.checks.md501_stamped_past import CHECK as PAST
 from migdoctor.checks.md504_skipped_in_the_middle import CHECK
 from migdoctor.errors import NotApplicable
 from tests.checks.placed import (
+    GONE,
     STATEMENTS,
+    THREE,
     add_column,
     create,
     data,
@@ -55,10 +57,7 @@ def test_runs_the_skipped_revision_and_no_later_one():
 
 
 def test_found_where_both_nearest_states_are_wrong():
-    told = timeline({id: (create(id, "x"),) for id in ("aaa1", "bbb2", "ccc3")})
-    seen = placed(
-        "ccc3", recorded=told, without=(fact("bbb2", "table"), fact("bbb2", "column", "x"))
-    )
+    seen = placed("ccc3", recorded=THREE, without=GONE)
     assert seen.position.certainty == "unknown"
     assert only(CHECK, seen).certainty == "likely"
     assert remedies(CHECK, seen)["run"].default

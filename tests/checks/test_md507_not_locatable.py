@@ -5,11 +5,9 @@ import pytest
 from migdoctor.checks.md507_not_locatable import CHECK
 from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.facts import Schema
-from tests.checks.placed import STATEMENTS, create, fact, only, placed, timeline
+from tests.checks.placed import GONE, STATEMENTS, THREE, fact, only, placed, timeline
 from tests.facts import healthy
 
-THREE = timeline({id: (create(id, "x"),) for id in ("aaa1", "bbb2", "ccc3")})
-GONE = (fact("bbb2", "table"), fact("bbb2", "column", "x"))
 SHORT = {id: STATEMENTS[id] for id in ("aaa1", "bbb2")}
 
 
@@ -19,7 +17,7 @@ def test_silent_where_the_schema_is_known(row: str, at: str):
 
 
 def test_silent_where_the_record_is_among_the_nearest():
-    lost = (fact("bbb2", "column", "x"), fact("ccc3", "table"))
+    lost = (fact("a", "column", "x"), *GONE)
     assert not list(CHECK.find(placed("ccc3", recorded=THREE, without=lost)))
 
 
@@ -42,7 +40,7 @@ def test_blind_where_nobody_could_look(why: Exception, error: type[Exception]):
 def test_names_the_places_that_fit_and_what_differs():
     finding = only(CHECK, placed("bbb2", recorded=THREE, without=GONE))
     assert "aaa1 and ccc3 are equally near" in finding.message
-    assert finding.evidence[1].text == "table ccc3 is there, the history has none here: table"
+    assert finding.evidence[1].text == "column a.c is there, the history has none here: TEXT"
 
 
 def test_an_empty_table_of_rows_is_not_placed_either():

@@ -211,7 +211,7 @@ def _outcome(outcome: Outcome, dialect: str) -> dict[str, Any]:
         "failed": step_text(outcome.failed, dialect) if outcome.failed else None,
         "not_reached": [step_text(s, dialect) for s in outcome.not_reached],
         "error": outcome.error,
-        "undo": f"migdoctor undo {outcome.run}",
+        "undo": f"migdoctor undo {outcome.run}" if outcome.done else "",
     }
 
 

@@ -92,16 +92,15 @@ class _Chart:
         )
 
     def effort(self, key: FactKey, detail: str | None) -> int:
-        """How many changes by hand lead from a state that has `detail` there to what live has."""
+        """What it takes by hand to come from a state that has `detail` there to what live has."""
         found = self.live.get(key)
         if found == detail:
             return 0
         if found is None:  # taken away; with a table goes all that is its own
             return 0 if (key.schema, key.table) in self.gone and key.kind not in _RELATIONS else 1
-        if detail is not None:
-            return 1
-        # No revision makes it like that: rather what one made, changed, than made under its name.
-        return 1 if (key, found) in self.timeline.ever else 2
+        # What is there speaks louder than what is missing: people drop and change things by hand
+        # more often than they make just what a revision makes.
+        return 1 if detail is not None else 2
 
     def nearest(self, claimed: frozenset[str], *, tie: bool = False) -> tuple[Cut, Cut]:
         """The least and the greatest cut of smallest effort.
@@ -256,7 +255,8 @@ def _position(chart: _Chart, claimed: frozenset[str], cuts: tuple[Cut, Cut, Cut]
         margin = 0
     begun = chart.begun(chosen)
     distance = _distance(chart, state)
-    certainty, why = _certainty(chart, claimed, applied, distance, margin, rivals)
+    half = tuple(id for id, _n, _total in begun)
+    certainty, why = _certainty(chart, claimed, applied, half, distance, margin, rivals)
     located = _heads(chart, applied | chart.timeline.stands)
     return Position(
         located=located,
@@ -320,6 +320,7 @@ def _certainty(
     chart: _Chart,
     claimed: frozenset[str],
     applied: frozenset[str],
+    half: tuple[str, ...],
     distance: int,
     margin: int | None,
     rivals: tuple[str, ...],
@@ -328,7 +329,8 @@ def _certainty(
 
     An exact match alone proves that the schema is as at that state, not how it came there: a
     hand-made drop of the newest objects looks the same. So *certain* takes two witnesses, the
-    schema and the record, and a schema in which nobody has made anything by hand.
+    schema and the record, and a schema in which nobody has made anything by hand; and no revision
+    that only began, of which somebody may as well have taken back the end.
     """
     timeline = chart.timeline
     if rivals or margin == 0:
@@ -349,6 +351,11 @@ def _certainty(
     made = ", as create_all() of the models makes it" if chart.read.created else ""
     if weighty:
         return "likely", f"the schema is exactly as at this state{made}, but the record disagrees"
+    if half:
+        return "likely", (
+            f"the schema is exactly as at this state{made}, and the record agrees; that {half[0]} "
+            "went no further, or was taken back by hand up to there, looks the same"
+        )
     if foreign := _foreign(chart):
         return "likely", (
             f"all of this state is there and the record agrees, but {foreign} facts more are there "

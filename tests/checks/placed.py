@@ -59,9 +59,13 @@ def timeline(statements: Mapping[str, tuple[Recorded, ...]] = STATEMENTS, **more
 # Three revisions of which the middle one was taken back by hand, or the last one made by hand:
 # nothing can tell.
 THREE = timeline(
-    {"aaa1": (create("a", "x"),), "bbb2": (add_column("a", "b"),), "ccc3": (add_column("a", "c"),)}
+    {
+        "aaa1": (create("a", "x"),),
+        "bbb2": (add_column("a", "b"), add_column("a", "d")),
+        "ccc3": (add_column("a", "c"),),
+    }
 )
-GONE = (fact("a", "column", "b"),)
+GONE = (fact("a", "column", "b"), fact("a", "column", "d"))
 
 
 def placed(

@@ -39,8 +39,8 @@ def test_blind_where_nobody_could_look(why: Exception, error: type[Exception]):
 
 def test_names_the_places_that_fit_and_what_differs():
     finding = only(CHECK, placed("bbb2", recorded=THREE, without=GONE))
-    assert "aaa1 and ccc3 are equally near" in finding.message
-    assert finding.evidence[1].text == "column a.c is there, the history has none here: TEXT"
+    assert "ccc3 and aaa1 are equally near" in finding.message
+    assert finding.evidence[1].text == "column a.b is missing: TEXT\ncolumn a.d is missing: TEXT"
 
 
 def test_an_empty_table_of_rows_is_not_placed_either():

@@ -141,10 +141,21 @@ class Shelf:
         )
 
     def is_at(self, found: Position, live: Facts, recorded: Iterable[str]) -> bool:
-        """Whether a database that alembic upgrades to the found place is like the live one."""
+        """Whether a database that alembic leaves at the found place is like the live one."""
         done = self.history.closure(found.located)
         same_rows = self.weighty(self.history.closure(recorded)) == self.weighty(done)
-        return same_rows and not found.partial and live == lives.facts_of(self.at(done))
+        return same_rows and any(live == facts for facts in self.left(done, found))
+
+    def left(self, done: frozenset[str], found: Position) -> Iterator[Facts]:
+        """The facts after these revisions, and wherever an upgrade to a begun one may end."""
+        if not found.partial:
+            yield lives.facts_of(self.at(done))
+        for part in found.partial:
+            for stop in range(1, len(self.timeline.revisions[part.id])):
+                url = self.engine.copy(self.at(done))
+                lives.upgraded(self.project, url, part.id, stop)
+                yield lives.facts_of(url)
+                self.engine.drop(url)
 
     def somewhere(self) -> Place:
         """A database at a random place, in half of the cases in the middle of a revision."""

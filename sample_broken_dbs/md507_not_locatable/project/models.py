@@ -9,5 +9,6 @@ users = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("phone", String(40)),
+    Column("pager", String(40)),
     Column("fax", String(40)),
 )

@@ -315,8 +315,9 @@ def _gap(seen: Observation, claimed: frozenset[str]) -> frozenset[str]:
     )
     if not gone:
         return gone
-    nearer = distance(seen, seen.timeline.state(claimed - gone)) < seen.position.distance
-    return gone if nearer else frozenset()
+    left = distance(seen, seen.timeline.state(claimed - gone))
+    sure = not left or seen.position.certainty != "unknown"
+    return gone if sure and left < seen.position.distance else frozenset()
 
 
 def state_of(

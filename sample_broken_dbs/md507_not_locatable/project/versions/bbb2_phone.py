@@ -1,4 +1,4 @@
-"""add phone
+"""add phone and pager
 
 Revision ID: bbb2
 Revises: aaa1
@@ -15,6 +15,7 @@ depends_on = None
 
 def upgrade():
     op.add_column("users", sa.Column("phone", sa.String(40), nullable=True))
+    op.add_column("users", sa.Column("pager", sa.String(40), nullable=True))
 
 
 def downgrade():

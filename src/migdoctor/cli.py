@@ -158,6 +158,35 @@ def locate(**given: Any) -> int:
 
 
 @cli.command()
+@options(GLOBAL)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "mermaid", "dot", "svg", "json"]),
+    default="text",
+    help="A page for the terminal, a drawing, or the plain facts.",
+)
+@click.option("-o", "--output", metavar="FILE", help="Write the graph there.")
+@click.option("--all", "unfold", is_flag=True, help="Show every revision; fold no long stretch.")
+@click.option("--quick", is_flag=True, help="Show what is recorded; do not locate the schema.")
+@command
+def graph(**given: Any) -> int:
+    """Draw the revision graph and where the database stands on it."""
+    from migdoctor import doctor
+    from migdoctor.report import graphs, json
+
+    with _progress(given) as tell:
+        report = doctor.graph(_asked(given, quick=given["quick"], on_progress=tell))
+    if not report.seen.has("history"):
+        return _fail(report.error or report.seen.missing["history"], given)
+    if given["form"] == "json":
+        _write(json.render_graph(report), given)
+    else:
+        _write(graphs.render(report, given["form"], given["unfold"], **_screen(given)), given)
+    return report.exit_code
+
+
+@cli.command()
 @options(GLOBAL, FORMAT)
 @click.option("--apply", "apply_it", is_flag=True, help="Do it; without this, nothing changes.")
 @click.option("--only", multiple=True, metavar="CODE[:KEY]", help="Only this; KEY picks a cure.")

@@ -12,19 +12,26 @@ from migdoctor.checks import all_checks
 from migdoctor.cures import standing
 from migdoctor.errors import ConfigNotFound, Refused, UsageError
 from migdoctor.model import Check, Diagnosis, Hazard, Observation
-from migdoctor.observe.look import nothing, observe
+from migdoctor.observe.look import files, nothing, observe
 from migdoctor.plan import Outcome, Plan
 from migdoctor.rehearse import rehearse, unrehearsed
 from migdoctor.result import Asked, Report, Undone
 from migdoctor.shadow import host
-from migdoctor.target import Target, open_target
+from migdoctor.target import Target, open_target, project_alone
 from migdoctor.verify import judge
 
 
 def diagnose(asked: Asked) -> Report:
-    """Look at everything that was asked for and change nothing."""
+    """Look at everything that was asked for and change nothing.
+
+    Rules about the revision files (MD2) need no more than those: where only they are selected, no
+    database is opened and nothing of the project runs.
+    """
     checks = _selected(asked)
     try:
+        if all(check.code.startswith("MD2") for check in checks):
+            alone = project_alone(asked.request)
+            return _diagnosed("diagnose", asked, checks, alone, files(alone))
         with _target(asked) as target:
             return _diagnosed("diagnose", asked, checks, target, observe(target))
     except ConfigNotFound as error:
@@ -45,6 +52,22 @@ def locate(asked: Asked) -> Report:
         return replace(report, exit_code=3)
     well = standing.is_located(report.seen, told) and told.verdict in ("at-head", "behind")
     return replace(report, exit_code=0 if well else 1)
+
+
+def graph(asked: Asked) -> Report:
+    """The revision graph with the database's place on it; only rules about files are judged.
+
+    Exit status: 1 when they find something; else 3 when the database, or the place of its schema,
+    could not be looked at. `asked.quick`: that place is not looked for.
+    """
+    checks = tuple(c for c in all_checks() if c.code.startswith("MD2") or c.stops is not None)
+    try:
+        with _target(asked) as target:
+            report = _diagnosed("graph", asked, checks, target, observe(target))
+    except ConfigNotFound as error:
+        return _diagnosed("graph", asked, checks, None, nothing(error))
+    lost = not asked.quick and standing.reading(report.seen) is None
+    return replace(report, exit_code=3) if lost and not report.exit_code else report
 
 
 def fix(asked: Asked) -> Report:

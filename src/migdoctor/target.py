@@ -84,6 +84,20 @@ def open_target(
         yield replace(target, on_progress=on_progress or _to_nobody)
 
 
+def project_alone(request: Request) -> Target:
+    """The project without its database: for rules about revision files. None of its code runs."""
+    project = find(request)
+    return Target(
+        project=project,
+        agent=Agent(project),  # never started: nothing is asked of it
+        address=None,
+        version_table=(None, project.version_table or "alembic_version"),
+        has_metadata=False,
+        quick=True,
+        notes=("only the revision files are looked at, no database and none of the project's code",),
+    )
+
+
 def _capture(agent: Agent) -> tuple[Capture | None, tuple[str, str] | None]:
     try:
         return agent.capture(), None

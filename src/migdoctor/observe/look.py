@@ -82,6 +82,17 @@ def observe(target: Target, *, passing: bool = True) -> Observation:
     return look.observation()
 
 
+def files(target: Target) -> Observation:
+    """What the revision files alone say: nothing is started and no database is opened."""
+    look = Looking()
+    _files(target, look)
+    why = "only rules about the revision files were selected"
+    for name in Observation.__annotations__:
+        if name not in look.facts:
+            look.missing.setdefault(name, NotApplicable(name, why))
+    return look.observation()
+
+
 def nothing(error: DoctorError) -> Observation:
     """The observation of a project that could not even be found."""
     names = [n for n in Observation.__annotations__ if n not in ("config_error", "missing")]
@@ -108,7 +119,7 @@ def _history(target: Target) -> History:
     project = target.project
     seen = history.read(target.locations, project.recursive, project.sourceless)
     if target.quick and not seen.revisions and not seen.broken:
-        raise NotObserved("history", "no revision file was found, and --quick does not ask env.py")
+        raise NotObserved("history", "no revision file was found, and env.py was not asked")
     if not target.moved:
         return seen
     return replace(

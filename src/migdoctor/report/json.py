@@ -7,6 +7,7 @@ from typing import Any
 
 from migdoctor import __version__
 from migdoctor.errors import DoctorError
+from migdoctor.graph import History
 from migdoctor.model import (
     EditFile,
     Finding,
@@ -27,6 +28,60 @@ from migdoctor.result import Report, Undone
 def render(report: Report) -> str:
     """The whole document as text, ending in a newline."""
     return json.dumps(document(report), indent=2) + "\n"
+
+
+def render_graph(report: Report) -> str:
+    """The document of `graph`: every file in the order in which alembic reads them."""
+    seen, history = report.seen, report.seen.history
+    found = [f for f in report.diagnosis.findings if f.code.startswith("MD2")]
+    data = {
+        "schema_version": 1,
+        "migdoctor": __version__,
+        "command": "graph",
+        "target": _target(report),
+        "revisions": [
+            {
+                "id": r.id,
+                "down": list(r.down),
+                "depends_on": list(r.depends_on),
+                "labels": list(r.labels),
+                "path": relative(r.path),
+                "line": r.line,
+                "message": r.message,
+            }
+            for r in history.revisions
+        ],
+        "heads": list(history.heads),
+        "bases": list(history.bases),
+        "branch_points": [id for id, children in history.children.items() if len(children) > 1],
+        "merges": [id for id, r in history.by_id.items() if len(r.down) > 1],
+        "broken": [
+            {
+                "code": f.code,
+                "id": about(f, history),
+                "path": relative(f.path) if f.path else None,
+                "line": f.line,
+                "message": f.message,
+            }
+            for f in found
+        ],
+        "recorded": list(seen.rows) if seen.has("version_tables") else None,
+        "located": position(seen)["located"],
+        "exit_code": report.exit_code,
+    }
+    if report.error:
+        data["error"] = _error(report.error)
+    return json.dumps(data, indent=2) + "\n"
+
+
+def about(finding: Finding, history: History) -> str | None:
+    """The revision that a finding of the MD2 family is about, None where it is no single one."""
+    if finding.subject in history.by_id:
+        return finding.subject
+    if finding.path is None or finding.subject in ("heads", "bases", "revision files"):
+        return None
+    ids = {r.path: r.id for r in history.revisions} | {b.path: b.id for b in history.broken}
+    return ids.get(finding.path)
 
 
 def render_undo(undone: Undone, exit_code: int) -> str:
@@ -97,7 +152,7 @@ def _target(report: Report) -> dict[str, Any]:
         "url": target.address.masked if target and target.address else None,
         "dialect": target.address.dialect if target and target.address else None,
         "server_version": seen.identity.server_version if known else None,
-        "script_location": _relative(target.project.script_location) if target else None,
+        "script_location": relative(target.project.script_location) if target else None,
         "version_table": table.label if table else None,
     }
 
@@ -124,7 +179,7 @@ def _finding(treatment: Treatment, report: Report) -> dict[str, Any]:
 
 
 def _location(finding: Finding) -> dict[str, Any] | None:
-    return {"path": _relative(finding.path), "line": finding.line} if finding.path else None
+    return {"path": relative(finding.path), "line": finding.line} if finding.path else None
 
 
 def _remedy(remedy: Remedy) -> dict[str, Any]:
@@ -170,9 +225,9 @@ def step_text(step: Step, dialect: str) -> str:
             return ";\n".join(sql for sql, _rows in stamp_statements(step, dialect))
         case EditFile():
             verb = "create" if step.before is None else "remove" if step.after is None else "edit"
-            return f"{verb} {_relative(step.path)}"
+            return f"{verb} {relative(step.path)}"
         case MoveFile():
-            return f"move {_relative(step.path)} to {_relative(step.to)}"
+            return f"move {relative(step.path)} to {relative(step.to)}"
 
 
 def undo_text(step: Step, dialect: str) -> str | None:
@@ -186,7 +241,7 @@ def undo_text(step: Step, dialect: str) -> str | None:
         case EditFile():
             return step_text(EditFile(path=step.path, before=step.after, after=step.before), "")
         case MoveFile():
-            return f"move {_relative(step.to)} to {_relative(step.path)}"
+            return f"move {relative(step.to)} to {relative(step.path)}"
 
 
 def _rehearsal(rehearsal: Rehearsal) -> dict[str, Any]:
@@ -225,7 +280,7 @@ def _verdict(report: Report) -> dict[str, Any] | None:
     }
 
 
-def _relative(path: Path) -> str:
+def relative(path: Path) -> str:
     """A path as seen from the working directory where that is shorter."""
     relative = os.path.relpath(path)
     return relative if len(relative) < len(str(path)) else str(path)

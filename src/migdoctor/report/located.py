@@ -34,10 +34,9 @@ def _answer(out: Console, seen: Observation) -> None:
     told, place = standing.reading(seen), position(seen)
     recorded = ", ".join(repr(r) if r is None else r for r in place["recorded"]) or "nothing"
     if told is None:
-        why = seen.missing["position"].why if "position" in seen.missing else _why_not(seen)
         out.print(Text("The schema could not be located.", style="bold yellow"))
         _line(out, "recorded", recorded)
-        _line(out, "why", why)
+        _line(out, "why", why_not(seen))
         return
     fits = place["located"] is not None and told.verdict in FITS
     out.print(Text(f"Verdict: {told.verdict}", style="bold green" if fits else "bold red"))
@@ -52,7 +51,10 @@ def _answer(out: Console, seen: Observation) -> None:
     _differing(out, seen, told)
 
 
-def _why_not(seen: Observation) -> str:
+def why_not(seen: Observation) -> str:
+    """Why the schema was not located."""
+    if "position" in seen.missing:
+        return seen.missing["position"].why
     try:
         standing.stand(seen)
     except (NotObserved, NotApplicable) as blind:

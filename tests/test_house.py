@@ -25,6 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "cures": VALUES,
     "facts": set(),
     "graph": set(),
+    "lanes": {"graph"},
     "timeline": {"facts"},
     "errors": set(),
     "mincut": set(),
@@ -44,7 +45,7 @@ ARROWS: dict[str, set[str]] = {
     "apply": VALUES | {"connect", "journal", "observe", "plan", "target"},
     "rehearse": VALUES
     | {"apply", "connect", "diagnose", "observe", "plan", "shadow", "target", "verify"},
-    "report": VALUES | {"result", "plan", "checks", "locate"},
+    "report": VALUES | {"result", "plan", "checks", "locate", "lanes"},
     "result": VALUES | {"plan", "project", "target"},
     "doctor": VALUES
     | {

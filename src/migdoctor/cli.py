@@ -182,7 +182,9 @@ def graph(**given: Any) -> int:
     if given["form"] == "json":
         _write(json.render_graph(report), given)
     else:
-        _write(graphs.render(report, given["form"], given["unfold"], **_screen(given)), given)
+        encoding = "utf-8" if given["output"] else sys.stdout.encoding
+        screen = {**_screen(given), "encoding": encoding}
+        _write(graphs.render(report, given["form"], given["unfold"], **screen), given)
     return report.exit_code
 
 
@@ -345,11 +347,12 @@ def _emit(report: Any, given: dict[str, Any]) -> None:
 def _write(text: str, given: dict[str, Any]) -> None:
     if path := given.get("output"):
         try:
-            Path(path).write_text(text)
+            Path(path).write_text(text, encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error
     else:
-        click.echo(text, nl=False, color=True)
+        for_people = given.get("form", "text") == "text"  # the others are UTF-8 everywhere
+        click.echo(text if for_people else text.encode(), nl=False, color=True)
 
 
 def _fail(error: DoctorError, given: dict[str, Any]) -> int:

@@ -25,7 +25,7 @@ def mermaid(sheet: Sheet) -> str:
     """A `flowchart`, oldest on top, as GitHub and GitLab draw it in Markdown."""
     plan = _Plan(sheet)
     lines = ["flowchart TD"]
-    lines += [f"  %% {title}: {text}" for title, text in sheet.notes]
+    lines += [f"  %% {_remark(title, text)}" for title, text in sheet.notes]
     for name, texts, kind in plan.nodes:
         label = "<br/>".join(_entities(text) for text in texts)
         shape = f'(["{label}"])' if kind == "fold" else f'["{label}"]'
@@ -37,7 +37,7 @@ def mermaid(sheet: Sheet) -> str:
         for name, (fill, ink) in CLASSES.items()
         if any(kind == name for _name, _texts, kind in plan.nodes)
     ]
-    lines += [f"  %% {' '.join(filter(None, found))}" for found in sheet.broken]
+    lines += [f"  %% {_remark(*found)}" for found in sheet.broken]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -45,7 +45,7 @@ def dot(sheet: Sheet) -> str:
     """A `digraph`, oldest at the bottom as in the terminal."""
     plan = _Plan(sheet)
     lines = ["digraph revisions {", "  rankdir=BT;"]
-    lines += [f"  // {title}: {text}" for title, text in sheet.notes]
+    lines += [f"  // {_remark(title, text)}" for title, text in sheet.notes]
     lines.append('  node [shape=box, style="rounded,filled", fillcolor="#ffffff"];')
     for name, texts, kind in plan.nodes:
         looks = [f"label={_quoted(texts)}"]
@@ -61,7 +61,7 @@ def dot(sheet: Sheet) -> str:
         "lost": ' [style=dashed, color="#a40e26"]',
     }
     lines += [f"  {start} -> {end}{arrows[kind]};" for start, end, kind in plan.edges]
-    lines += [f"  // {' '.join(filter(None, found))}" for found in sheet.broken]
+    lines += [f"  // {_remark(*found)}" for found in sheet.broken]
     return "".join(f"{line}\n" for line in [*lines, "}"])
 
 
@@ -106,6 +106,11 @@ class _Plan:
             for needed in map(history.dependency, revision.depends_on):
                 if needed is not None and needed not in revision.down:
                     yield self.names[needed], here, "needs"
+
+
+def _remark(*parts: str) -> str:
+    """Text for a comment, without braces: mermaid obeys `%%{...}%%` even there."""
+    return " ".join(filter(None, parts)).replace("{", "(").replace("}", ")")
 
 
 def _entities(text: str) -> str:

@@ -14,7 +14,7 @@ from migdoctor.lanes import Fold, Row
 from migdoctor.report.graph_sheet import Sheet, visible
 
 ROW, LANE, EDGE = 28, 18, 22  # heights and widths in pixels
-SIZE, CELL = 13, 7.8  # of the font, and of one cell of it
+SIZE, CELL = 13, 7.85  # of the font, and of one cell of it
 ID, MESSAGE, MARK, PAGE = 36, 64, 40, 96  # cells at most: of an id, a message, a mark, a line
 COLORS = ("#0969da", "#1a7f37", "#8250df", "#bc4c00", "#bf3989", "#1b7c83", "#57606a")
 BADGE = {  # kind -> (fill, ink)
@@ -29,7 +29,7 @@ BADGE = {  # kind -> (fill, ink)
     "wrong": ("#ffebe9", "#a40e26"),
 }
 STYLE = f"""
-text {{ font: {SIZE}px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace;
+text {{ font: {SIZE}px 'DejaVu Sans Mono', Menlo, Consolas, monospace;
   fill: #1f2328; white-space: pre; }}
 .id {{ font-weight: bold; }} .dim {{ fill: #57606a; }} .bad {{ fill: #a40e26; font-weight: bold; }}
 .lane {{ fill: none; stroke-width: 2; stroke-linecap: round; }}
@@ -114,8 +114,8 @@ class _Picture:
         title = f"<title>{escape(self.sheet.place(row.id))}</title>"
         if row.lost and not row.edges:
             yield (
-                f'<path d="M{x:g} {y:g}v{ROW * 0.6:g}" stroke="#a40e26" stroke-width="2" '
-                'stroke-dasharray="2 3"/>'
+                f'<path d="M{x:g} {y:g}v12m-5 0h10" fill="none" stroke="#a40e26" '
+                'stroke-width="2" stroke-linecap="round"/>'
             )
         if "broken" in kinds:
             yield f'<circle cx="{x:g}" cy="{y:g}" r="6.5" fill="#a40e26">{title}</circle>'

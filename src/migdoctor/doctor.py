@@ -35,7 +35,8 @@ def diagnose(asked: Asked) -> Report:
         with _target(asked) as target:
             return _diagnosed("diagnose", asked, checks, target, observe(target))
     except ConfigNotFound as error:
-        return _diagnosed("diagnose", asked, checks, None, nothing(error))
+        report = _diagnosed("diagnose", asked, checks, None, nothing(error))
+        return replace(report, exit_code=error.exit_code)
 
 
 def locate(asked: Asked) -> Report:

@@ -40,20 +40,19 @@ class Row:
         """One line goes on in the same lane, and no other begins or ends."""
         return self.edges == (self.lane,) and not self.joining
 
+    @property
+    def open(self) -> frozenset[int]:
+        """The lanes that go on below."""
+        return frozenset(self.passing).difference(self.joining).union(self.edges)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fold:
-    """A stretch of rows in one lane that is drawn as one line; `rows` are newest first."""
+    """A stretch of rows that is drawn as one line in one lane; `rows` are newest first."""
 
     rows: tuple[Row, ...]
-
-    @property
-    def lane(self) -> int:
-        return self.rows[0].lane
-
-    @property
-    def passing(self) -> tuple[int, ...]:
-        return self.rows[0].passing
+    lane: int
+    passing: tuple[int, ...]
 
 
 def lay_out(history: History) -> tuple[Row, ...]:
@@ -88,14 +87,14 @@ def _folded(
     rows: Sequence[Row], marked: Set[str], kind: Callable[[str], object], through: bool
 ) -> tuple[Row | Fold, ...]:
     lines: list[Row | Fold] = []
-    first = 0
+    first, above = 0, frozenset[int]()
     while first < len(rows):
-        last = _stretch(rows, first, marked, kind, through)
-        if last - first + 1 > STRETCH:
-            lines += [rows[first], Fold(rows=tuple(rows[first + 1 : last])), rows[last]]
-        else:
-            lines += rows[first : last + 1]
-        first = last + 1
+        last = first
+        if rows[first].lane in above and rows[first].id not in marked:
+            last = _stretch(rows, first, marked, kind, through)
+        stretch = rows[first : last + 1]
+        lines += stretch if len(stretch) <= STRETCH else _ends(stretch)
+        first, above = last + 1, rows[last].open
     return tuple(lines)
 
 
@@ -108,23 +107,30 @@ def _stretch(
 ) -> int:
     """The number of the last row that may be in one stretch with the `first` one.
 
-    Both ends are in one lane, with the same lanes beside them, to which nothing between leads.
+    Below it the same lanes are open as above the first, and nothing between leads to the others.
     """
-    start = rows[first]
-    if not start.straight or start.id in marked:
-        return first
-    beside, sort, last = {*start.passing}, kind(start.id), first
-    for number in range(first + 1, len(rows)):
+    lane, beside, sort = rows[first].lane, {*rows[first].passing}, kind(rows[first].id)
+    last = first
+    for number in range(first, len(rows)):
         row = rows[number]
         if row.id in marked or row.lost or kind(row.id) != sort:
             break
+        if not (row.straight or through):
+            break
         if not beside.isdisjoint((row.lane, *row.edges, *row.joining)):
             break
-        if row.straight and row.lane == start.lane and {*row.passing} == beside:
+        if row.open == beside | {lane}:
             last = number
-        elif not through:
-            break
     return last
+
+
+def _ends(stretch: Sequence[Row]) -> list[Row | Fold]:
+    """A stretch folded, but for its oldest row where that is a plain one: what comes next there
+    is what an upgrade runs next."""
+    lane, passing, last = stretch[0].lane, stretch[0].passing, stretch[-1]
+    plain = last.straight and last.lane == lane and {*last.passing} == {*passing}
+    inner = stretch[:-1] if plain else stretch
+    return [Fold(rows=tuple(inner), lane=lane, passing=passing), *stretch[len(inner) :]]
 
 
 class _Lanes:

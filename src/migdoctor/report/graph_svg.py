@@ -75,7 +75,8 @@ class _Picture:
     def _graph(self) -> Iterator[str]:
         lines = self.sheet.lines
         paths: dict[int, list[str]] = {}
-        dots, texts = [], []
+        dots: list[str] = []
+        texts: list[str] = []
         for number, line in enumerate(lines):
             if number + 1 < len(lines):
                 for lane, path in self._links(line):

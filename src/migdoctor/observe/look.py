@@ -133,7 +133,7 @@ def _history(target: Target) -> History:
 def _merge_draft(target: Target, seen: Observation) -> Draft:
     heads = seen.history.unlabelled_heads
     if target.quick:
-        raise NotApplicable("merge_draft", "--quick runs none of the project's code")
+        raise NotApplicable("merge_draft", "none of the project's code was run")
     if len(heads) < 2 or not seen.history.trustworthy:
         raise NotApplicable("merge_draft", "there is nothing to merge")
     rev_id = hashlib.sha256(" ".join(sorted(heads)).encode()).hexdigest()[:12]

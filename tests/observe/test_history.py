@@ -209,6 +209,21 @@ SHAPES = {
     "trap: reassigned below": "revision = 'x'\ndown_revision = 'p'\nsum(())\nrevision = 'r'\n",
     "multidb template": "revision = 'r'\ndown_revision = 'p'\n\n\ndef upgrade(engine_name):\n"
     '    globals()["upgrade_%s" % engine_name]()\n',
+    "trap: global": "revision = 'r'\ndown_revision = 'p'\n\n\ndef upgrade():\n"
+    "    global revision\n    revision = 'x'\n",
+    "trap: text in a function": "revision = 'r'\ndown_revision = 'p'\n\n\ndef upgrade() -> None:\n"
+    '    x = """\nrevision = \'x\'\ndef f():\n# """; x = 2\n    # end\n',
+    "trap: one line": "revision = 'r'\ndown_revision = 'p'\ndef f(): pass; exec('revision = 1')\n",
+    "trap: comprehension": "revision = 'r'\ndown_revision = 'p'\n"
+    "x = [revision for revision in 'x']\n",
+    "trap: deep": "revision = 'r'\ndown_revision = 'p'\nx = globals and " + "1 + " * 900 + "1\n",
+    "trap: never called": "revision = 'r'\ndown_revision = 'p'\n\n\ndef upgrade():\n"
+    "    exec('revision = 1', globals())\n    setattr(op, 'revision', 1)\n    op.revision = 2\n"
+    "    globals()['down_revision'] = 3\n",
+    "trap: read": "revision = 'r'\ndown_revision = 'p'\nx = globals()['revision']\n"
+    "y = globals().get('revision')\n",
+    "trap: continued": "revision = 'r'\ndown_revision = 'p'\n\n\ndef upgrade():\n"
+    "    x = 1 + \\\n1\n",
     "legacy name": "down_revision = 'p'\n",
     "form feed": "\x0crevision = 'r'\n\x0c\ndown_revision = 'p'\n",
     "one-line docstring": '"the doc"  # x\nrevision = "r"\ndown_revision = "p"\n',
@@ -302,7 +317,35 @@ BROKEN = {
     "star first": ("dynamic", 2, None, "revision = 'a'\nfrom elsewhere import *\n"),
     "globals": ("dynamic", 3, None, HEAD + "globals()['down_revision'] = 'x'\n"),
     "update": ("dynamic", 3, None, HEAD + "vars().update(x)\n"),
-    "global": ("dynamic", 3, None, HEAD + "def f():\n    global revision\n    revision = 'x'\n"),
+    "global": (
+        *("dynamic", 4, None),
+        HEAD + "def f():\n    global revision\n    revision = 'x'\n\n\nf()\n",
+    ),
+    "decorated": ("dynamic", 3, None, HEAD + "@exec('revision = 1')\ndef f():\n    pass\n"),
+    "default": ("dynamic", 3, None, HEAD + "def f(x=exec('revision = 1')):\n    pass\n"),
+    "annotated": ("dynamic", 3, None, HEAD + "def f() -> exec('revision = 1'):\n    pass\n"),
+    "called": (
+        *("dynamic", 4, None),
+        HEAD + "def f():\n    exec('revision = 1', globals())\n\n\nf()\n",
+    ),
+    "in a class": ("dynamic", 4, None, HEAD + "class A:\n    exec('global revision')\n"),
+    "renamed exec": ("dynamic", 3, None, HEAD + "run = exec\nrun('revision = 1')\n"),
+    "kept globals": ("dynamic", 3, None, HEAD + "g = globals()\ng['revision'] = 'x'\n"),
+    "from outside": (
+        *("dynamic", 4, None),
+        HEAD + "import sys\nsys.modules[__name__].revision = 'x'\n",
+    ),
+    "its dictionary": (
+        *("dynamic", 4, None),
+        HEAD + "import sys\nsys.modules[__name__].__dict__['revision'] = 'x'\n",
+    ),
+    "in a comprehension": ("dynamic", 3, None, HEAD + "x = [revision := c for c in 'bc']\n"),
+    "in a decorator": (
+        *("dynamic", 4, None),
+        HEAD + "@(revision := str)\ndef f():\n    pass\n",
+    ),
+    "after a form feed": ("dynamic", 5, None, HEAD + "def f():\n    pass\n  \x0crevision = X\n"),
+    "a named function": ("dynamic", 3, None, HEAD + "def revision():\n    pass\n"),
     "exec": ("dynamic", 3, None, HEAD + "exec('revision = 1')\n"),
     "del": ("dynamic", 3, None, HEAD + "del revision\n"),
     "loop": ("dynamic", 3, None, HEAD + "for revision in 'xyz': pass\n"),

@@ -19,6 +19,7 @@ from migdoctor.observe.revision_file import parse
 
 _SOURCE = re.compile(r"(?!\.\#|__init__)(.*\.py)$")
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_BATCH = 64  # files are read, then parsed: each is faster when it is not between the other
 _COMPILED = re.compile(r"(?!\.\#|__init__)(.*\.py)c$")
 
 
@@ -59,6 +60,7 @@ class _Reader:
         self.absent: list[Path] = []
         self.seen: dict[str, Path] = {}
         self.caches: dict[str, _Cache] = {}
+        self.waiting: list[tuple[bytes, Path, bool] | Broken] = []  # read and not yet parsed
 
     def location(self, location: Path, recursive: bool) -> None:
         folders = [str(location)]
@@ -77,6 +79,7 @@ class _Reader:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             self._unreadable(Path(folder), error)
+            self._parse()
             return []
         real, below, names = os.path.realpath(folder), [], []
         cache, here = self._cache(folder), Path(folder)
@@ -92,6 +95,7 @@ class _Reader:
                 names.append(name)
                 if _SOURCE.match(name):
                     self._source(here / name, f"{real}/{name}", folder, cache.get(name))
+        self._parse()
         self._orphans(folder, set(names))
         return below
 
@@ -118,15 +122,23 @@ class _Reader:
             self._unreadable(path, error)
             return
         compiled = cached is not None and _compiled_from(f"{folder}/__pycache__/{cached}", status)
-        revision, broken = parse(data, path, compiled)
-        if revision is not None:
-            self.revisions.append(revision)
-        if broken is not None:
-            self.broken.append(broken)
+        self.waiting.append((data, path, compiled))
+        if len(self.waiting) >= _BATCH:
+            self._parse()
+
+    def _parse(self) -> None:
+        """What was read becomes revisions and trouble, in the order in which it was read."""
+        for read in self.waiting:
+            revision, broken = (None, read) if isinstance(read, Broken) else parse(*read)
+            if revision is not None:
+                self.revisions.append(revision)
+            if broken is not None:
+                self.broken.append(broken)
+        self.waiting.clear()
 
     def _unreadable(self, path: Path, error: OSError) -> None:
         text = f"it cannot be read: {error.strerror or error}"
-        self.broken.append(Broken(path=path, line=None, kind="unreadable", text=text))
+        self.waiting.append(Broken(path=path, line=None, kind="unreadable", text=text))
 
     # --- bytecode
 
@@ -170,6 +182,7 @@ class _Reader:
         except OSError as error:
             if loaded:
                 self._unreadable(path, error)
+                self._parse()
             return
         self.bytecode.append(found)
         if loaded and revision is not None:

@@ -22,8 +22,8 @@ _BLANK = rb"[ \t\f]*(?:#[^\n]*)?\n"
 _END = rb"[ \t]*(?:#[^\n]*)?\n"
 _TEXT = rb"""(?:"[^"\\\n]*"|'[^'\\\n]*')"""
 _DOC = (
-    rb'(?:"""(?P<doc>(?:[^"\\]|"(?!""))*+)"""'
-    rb"|'''(?P<doc1>(?:[^'\\]|'(?!''))*+)'''"
+    rb'(?:"""(?P<doc>[^"\\]*+(?:"(?!"")[^"\\]*+)*+)"""'
+    rb"|'''(?P<doc1>[^'\\]*+(?:'(?!'')[^'\\]*+)*+)'''"
     rb'|"(?P<doc2>[^"\\\n]*)")'
 )
 _IMPORT = rb"(?:from|import)[ \t]+[\w., \t]+(?:\([\w, \t\n]*\))?" + _END
@@ -42,6 +42,13 @@ _HEAD = re.compile(
     + _FIELD.replace(b"%s", b"branch_labels") + b"?"
     + _FIELD.replace(b"%s", b"depends_on") + b"?"
 )  # fmt: skip
+# Below the head nothing but functions without parameters, so that nothing binds a name but their
+# names. (A form feed sets the indentation back to nothing.)
+_FUNCTIONS = re.compile(
+    rb"(?:\n|[ \t]++(?!\f)[^\n]*\n|#[^\n]*\n"
+    rb"|def[ \t]+(?!(?:(?:down_)?revision|branch_labels|depends_on)\b)\w+\(\)"
+    rb"(?:[ \t]*->[ \t]*None)?:[ \t]*(?:#[^\n]*)?\n)*+\Z"
+)
 _COOKIE = re.compile(rb"coding[:=][ \t]*([-\w.]+)")
 _STAR = re.compile(rb"\bimport[\s(\\]*\*")
 # What could bind a module's name without naming it; `revision` covers `down_revision`.
@@ -81,16 +88,14 @@ def _fast_head(data: bytes) -> _Head | None:
     """The identifiers where the top of the file is plain beyond doubt, else None."""
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
+        if b"\r" in data:
+            return None
     if data[-1:] != b"\n":
         data += b"\n"
     found = _HEAD.match(data)
-    if found is None or b"\r" in data or b"\0" in data or _foreign_encoding(data):
+    if found is None or b"\0" in data or _foreign_encoding(data):
         return None
-    rest = data[found.end() :]
-    for word in _REBINDING:
-        if word in rest:
-            return None
-    if b"import" in rest and _STAR.search(rest):
+    if not _FUNCTIONS.match(data, found.end()) and _may_bind(data[found.end() :]):
         return None
     doc, doc1, doc2, _, *texts = found.groups()
     try:
@@ -100,6 +105,14 @@ def _fast_head(data: bytes) -> _Head | None:
     document = (doc or doc1 or doc2 or b"").decode("utf-8", "replace")
     line = data.count(b"\n", 0, found.start("at")) + 1
     return _Head(values, line, _first_line(document))
+
+
+def _may_bind(rest: bytes) -> bool:
+    """One of the four names may be bound again in what follows the head."""
+    for word in _REBINDING:
+        if word in rest:
+            return True
+    return b"import" in rest and _STAR.search(rest) is not None
 
 
 def _foreign_encoding(data: bytes) -> bool:
@@ -112,8 +125,9 @@ def _foreign_encoding(data: bytes) -> bool:
 
 def _literal(value: bytes) -> Any:
     """A text or a bracket of texts; ASCII alone, so that no encoding can matter."""
-    text = value.decode("ascii")
-    return text[1:-1] if text[0] in "\"'" else ast.literal_eval(text)
+    if value[0] in b"\"'":
+        return value[1:-1].decode("ascii")
+    return ast.literal_eval(value.decode("ascii"))
 
 
 def _first_line(document: str) -> str:
@@ -245,12 +259,12 @@ class _Module:
                 self._forget(_bound(node), statement)
             for name, value in _plain(statement):
                 self.bind(name, value)
-        for statement in tree.body:
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Global):
-                    self._forget(node.names, statement)
-                elif _writes_globals(node):
-                    self._forget(FIELDS, statement)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Global):
+                self._forget(node.names, node)
+        for node in _run_on_import(tree):
+            if isinstance(node, ast.expr) and _may_rebind(node):
+                self._forget(FIELDS, node)
 
     def bind(self, name: str, value: ast.expr) -> None:
         self._forget([name], value)
@@ -318,19 +332,50 @@ def _plain(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
                         yield from zip(names, value.elts, strict=True)
 
 
-_SCOPES = (
-    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
-    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
-)
+_FUNCTIONS_OF = (ast.FunctionDef, ast.AsyncFunctionDef)
+_LOCAL = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def _same_scope(statement: ast.stmt) -> Iterator[ast.AST]:
-    """The nodes of a top-level statement that run in the module's own scope."""
+    """The nodes of a top-level statement whose names are the module's own."""
     stack: list[ast.AST] = [statement]
     while stack:
         yield (node := stack.pop())
-        if not isinstance(node, _SCOPES):
+        if isinstance(node, (*_FUNCTIONS_OF, ast.ClassDef, *_LOCAL)):
+            # only `:=` binds outside of a comprehension, and so it does in a decorator
+            inner = (n.target for n in _heads(node) if isinstance(n, ast.NamedExpr))
+            stack.extend(inner)
+        else:
             stack.extend(ast.iter_child_nodes(node))
+
+
+def _heads(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes of a definition that run where it stands: what is outside the body of a function,
+    and all of a class or a comprehension."""
+    stack = [node]
+    while stack:
+        here = stack.pop()
+        body = {id(part) for part in here.body} if isinstance(here, _FUNCTIONS_OF) else ()
+        inner = [child for child in ast.iter_child_nodes(here) if id(child) not in body]
+        yield from inner
+        stack.extend(inner)
+
+
+def _run_on_import(tree: ast.Module) -> Iterator[ast.AST]:
+    """The nodes that run when the module is loaded: those in functions only where the module names
+    one of its own functions outside of them, and so may call it."""
+    nodes = list(_heads(tree))
+    own = {node.name for node in nodes if isinstance(node, _FUNCTIONS_OF)}
+    if any(isinstance(node, ast.Name) and node.id in own for node in nodes):
+        nodes = list(ast.walk(tree))
+    # reading from globals() is harmless
+    read = {
+        id(node.value)
+        for node in nodes
+        if (isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load))
+        or (isinstance(node, ast.Attribute) and node.attr in ("get", "items", "keys", "values"))
+    }
+    yield from (n for n in nodes if not (isinstance(n, ast.Call) and id(n) in read))
 
 
 def _bound(node: ast.AST) -> Iterable[str]:
@@ -350,16 +395,18 @@ def _bound(node: ast.AST) -> Iterable[str]:
             return (name,)
         case ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
             return (name,)
-        case ast.Call(func=ast.Name(id="exec" | "eval" | "setattr")):
-            return FIELDS
     return ()
 
 
-def _writes_globals(node: ast.AST) -> bool:
-    """`globals()[name] = ...`, `vars().update(...)` and the like, wherever they stand."""
+def _may_rebind(node: ast.AST) -> bool:
+    """What can bind a module's name without naming it, or from outside."""
     match node:
-        case ast.Subscript(value=ast.Call(func=ast.Name(id=name)), ctx=ast.Store() | ast.Del()):
-            return name in ("globals", "vars", "locals")
-        case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id=name)), attr=attr)):
-            return name in ("globals", "vars", "locals") and attr not in ("get", "items", "keys")
+        case ast.Call(func=ast.Name(id="globals" | "vars" | "locals"), args=[]):
+            return True
+        case ast.Name(id="exec" | "eval" | "setattr", ctx=ast.Load()):
+            return True
+        case ast.Attribute(attr="__dict__"):
+            return True
+        case ast.Attribute(attr=attr, ctx=ast.Store() | ast.Del()):
+            return attr in FIELDS
     return False

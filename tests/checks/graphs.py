@@ -49,9 +49,10 @@ def found(check: Check, seen: Observation) -> list[Finding]:
 
 
 def cure(check: Check, seen: Observation) -> Cure:
-    """The cure of the only finding."""
+    """The first cure of the only finding."""
     (finding,) = check.find(seen)
     answer = check.remedy(finding, seen)
+    answer = answer[0] if isinstance(answer, tuple) else answer
     assert isinstance(answer, Remedy | NeedsHuman)
     return answer
 

@@ -58,6 +58,11 @@ class Comparison:
     lines: tuple[str, ...]
 
     @property
+    def short(self) -> str:
+        """One line: what was found, and the first thing that shows it."""
+        return "; ".join((self.why, *self.lines[:1]))
+
+    @property
     def evidence(self) -> Evidence:
         return Evidence(title="both orders, on the shadow", text="\n".join((self.why, *self.lines)))
 

@@ -96,7 +96,7 @@ class Witness:
         return lost, tuple(missing)
 
     def _find(self, id: str) -> "_File | None":
-        """The newest version of the file that holds revision `id`, wherever it is."""
+        """The newest version of the file that holds the revision or branch label, wherever."""
         return self._in_git(id) or self._installed(id)
 
     def _in_git(self, id: str) -> "_File | None":
@@ -107,7 +107,7 @@ class Witness:
                 if data is None or mark not in data:
                     continue
                 revision = _parsed(data, state.path)
-                if revision is not None and revision.id == id:
+                if revision is not None and id in (revision.id, *revision.labels):
                     return _File(revision, data, state, state.path, self._place(state))
         return None
 
@@ -126,7 +126,7 @@ class Witness:
             if mark not in data or path.parent not in self._kindred:
                 continue
             revision = _parsed(data, str(path))
-            if revision is not None and revision.id == id:
+            if revision is not None and id in (revision.id, *revision.labels):
                 return _File(revision, data, package, str(path), self.locations[0] / path.name)
         return None
 

@@ -88,7 +88,7 @@ class Observation:
     versions: Mapping[str, tuple[Version, ...]]  # what files were on this branch, oldest first
     texts: Mapping[Path, str]  # files that may have to be edited, as they are now
     orders: tuple[Timeline, Timeline]  # the branches one after the other, both ways
-    original: Timeline  # the history with edited files as they were first released
+    edits: tuple[Timeline, Timeline]  # with edited files as they were released, and as they are
 
     def __init__(
         self, missing: Mapping[str, NotObserved | NotApplicable] | None = None, **facts: Any

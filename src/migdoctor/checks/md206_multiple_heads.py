@@ -1,6 +1,6 @@
 """MD206: the history ends in several places that nothing tells apart (incident 23)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from migdoctor.cures import branches, files
@@ -82,18 +82,20 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
     """
     heads = rivals(seen)
     merge = _merged(finding, seen, heads)
-    others = [cure for cure in (_on_top(finding, seen, heads),) if cure]
-    if not isinstance(merge, Remedy):
-        return (merge, *others)
     try:
         found = branches.compare(seen, heads)
     except (NotObserved, NotApplicable) as blind:
+        others = [cure for cure in (_on_top(finding, seen, heads, ()),) if cure]
+        if not isinstance(merge, Remedy):
+            return (merge, *others)
         why = f"whether the branches commute could not be tried out: {blind.why}"
         return (NeedsHuman(finding=finding, why=why), merge, *others)
-    if found.commute:
-        return (replace(merge, default=True), *others)
+    others = [cure for cure in (_on_top(finding, seen, heads, found.fails),) if cure]
+    if found.commute or not isinstance(merge, Remedy):
+        return (replace(merge, default=True) if isinstance(merge, Remedy) else merge, *others)
     why = f"the branches do not commute, a merge leaves their order open: {found.short}"
-    return (NeedsHuman(finding=finding, why=why), merge, *others)
+    merges = () if found.fails else (merge,)  # a new database may run them in the wrong order
+    return (NeedsHuman(finding=finding, why=why), *merges, *others)
 
 
 def _merged(finding: Finding, seen: Observation, heads: Sequence[str]) -> Cure:
@@ -120,10 +122,13 @@ def _merged(finding: Finding, seen: Observation, heads: Sequence[str]) -> Cure:
     )
 
 
-def _on_top(finding: Finding, seen: Observation, heads: Sequence[str]) -> Remedy | None:
+def _on_top(
+    finding: Finding, seen: Observation, heads: Sequence[str], fails: Collection[str]
+) -> Remedy | None:
     """The branch that nobody has, with the other one below it; None where any of it was applied.
 
-    Never a default: databases that were not looked at may have it.
+    `fails` are heads that cannot come last. Never a default: databases that were not looked at may
+    have it.
     """
     if len(heads) != 2 or not seen.has("version_tables") or not seen.has("position"):
         return None
@@ -133,7 +138,12 @@ def _on_top(finding: Finding, seen: Observation, heads: Sequence[str]) -> Remedy
     applied |= {partial.id for partial in seen.position.partial}
     for head, block in reversed(branches.own(history, heads).items()):
         first = [id for id in block if not set(history.parents[id]) & set(block)]
-        if set(block) & applied or len(first) != 1 or len(history.by_id[first[0]].down) != 1:
+        if (
+            head in fails
+            or set(block) & applied
+            or len(first) != 1
+            or len(history.by_id[first[0]].down) != 1
+        ):
             continue
         below = next(h for h in heads if h != head)
         edit = files.edited(seen, history.by_id[first[0]], "down_revision", below)

@@ -51,11 +51,15 @@ def order(history: History, heads: Sequence[str], base: Sequence[str]) -> tuple[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Two orders of the branches. `why` says in a sentence what was found, `lines` show it."""
+    """Two orders of the branches. `why` says in a sentence what was found, `lines` show it.
+
+    `fails` are heads whose branch fails when it comes after the others.
+    """
 
     commute: bool
     why: str
     lines: tuple[str, ...]
+    fails: frozenset[str] = frozenset()
 
     @property
     def short(self) -> str:
@@ -81,7 +85,8 @@ def compare(seen: Observation, heads: Sequence[str]) -> Comparison:
     failed = [_failure(made, whose) for made in (first, second) if made.failed]
     if failed:
         why = "only one order works" if len(failed) == 1 else "neither order works"
-        return Comparison(commute=False, why=why, lines=(*failed, *shared))
+        fails = frozenset(whose[made.failed[0]] for made in (first, second) if made.failed)
+        return Comparison(commute=False, why=why, lines=(*failed, *shared), fails=fails)
     if differ := tuple(_different(first, second, whose)):
         why = "the two orders end in different schemas"
         return Comparison(commute=False, why=why, lines=(*differ[:SHOWN], *shared))

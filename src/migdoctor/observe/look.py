@@ -41,7 +41,7 @@ IN_DATABASE = (
     "timeline",
     "position",
     "orders",
-    "original",
+    "edits",
 )
 
 
@@ -168,7 +168,8 @@ def _database(
     look.at("position", lambda: _position(look.observation()))
     _witnesses(target, look, passing)
     look.at("orders", lambda: _orders(target, look.observation()))
-    look.at("original", lambda: _original(target, look.observation()))
+    look.at("edits", lambda: _edits(target, look.observation()))
+    look.facts |= _as_it_ran(look.observation())
 
 
 def _tmp_tables(
@@ -233,18 +234,28 @@ def _orders(target: Target, seen: Observation) -> tuple[Timeline, Timeline]:
     )
 
 
-def _original(target: Target, seen: Observation) -> Timeline:
-    """The history replayed with the first text of every applied revision that was edited since."""
+def _as_it_ran(seen: Observation) -> dict[str, object]:
+    """Timeline and position of the released files, where the schema is nearer to those (MD210)."""
+    if not seen.has("edits") or not seen.has("position"):
+        return {}
+    before = seen.having(timeline=seen.edits[0])
+    position = _position(before)
+    better = position.distance < seen.position.distance and not before.timeline.failed
+    return {"timeline": before.timeline, "position": position} if better else {}
+
+
+def _edits(target: Target, seen: Observation) -> tuple[Timeline, Timeline]:
+    """The history with the first text of every applied revision that was edited, and as it is."""
     texts = {}
     if seen.timeline.rung != "replay" or seen.timeline.failed:
-        raise NotObserved("original", "the history cannot be replayed from nothing")
+        raise NotObserved("edits", "the history cannot be replayed from nothing")
     for id in seen.history.closure(seen.stamped):
-        revision, past = seen.history.by_id[id], seen.versions.get(id, ())
-        now = seen.texts.get(revision.path)
-        if now is not None and past and (was := edited.released(past, now)):
-            texts[revision.path] = was.text
+        path = seen.history.by_id[id].path
+        now = seen.texts.get(path)
+        if now is not None and (was := edited.released(seen.versions.get(id, ()), now)):
+            texts[path] = was.text
     if not texts:
-        raise NotApplicable("original", "no applied revision was edited")
+        raise NotApplicable("edits", "no applied revision was edited")
     with tempfile.TemporaryDirectory(prefix="migdoctor-") as folder:
         moved = {}
         for number, location in enumerate(target.project.locations):
@@ -256,7 +267,7 @@ def _original(target: Target, seen: Observation) -> Timeline:
             place = past_target.place(path)
             place.unlink()  # it may be a link to the project's own file
             place.write_bytes(text.encode("utf-8", "surrogateescape"))
-        return timeline.once(past_target, seen)
+        return timeline.once(past_target, seen), seen.timeline
 
 
 def _witnesses(target: Target, look: Looking, passing: bool) -> None:

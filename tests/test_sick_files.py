@@ -3,7 +3,6 @@
 On the broken database and on a fresh one; `undo` brings every file back to the byte.
 """
 
-import json
 from collections.abc import Callable
 
 import pytest
@@ -39,7 +38,7 @@ def test_alembic_loads_and_upgrades_after_the_cure_and_undo_is_exact(
     assert migdoctor(capfd, "undo", fixed["outcome"]["run"], *box.args).code == 0
     assert files_of(box) == before
     migdoctor(capfd, "fix", "--apply", *only, *box.args)
-    loads_and_upgrades(box)
+    loads_and_upgrades(box, "heads")
 
 
 def test_several_sicknesses_are_found_and_cured_in_one_run(
@@ -66,4 +65,12 @@ def test_several_sicknesses_are_found_and_cured_in_one_run(
     assert picture(box) == before
     planned = migdoctor(capfd, "fix", "--format", "json", *box.args).document
     cured = {step["code"] for step in planned["plan"]["steps"]}
-    assert cured >= {"MD203"}, json.dumps(planned["rehearsal"])
+    assert cured >= {"MD203"}  # the junk hides which of the twins ran
+    (box.folder / "versions" / "hhh8_junk.py").unlink()
+    (box.folder / "versions" / "ggg7_telex.py").unlink()
+    fixed = migdoctor(capfd, "fix", "--apply", "--format", "json", *box.args)
+    assert fixed.codes == ["MD506"], fixed.out
+    run = fixed.document["outcome"]["run"]
+    assert migdoctor(capfd, "undo", run, *box.args).code == 0
+    migdoctor(capfd, "fix", "--apply", *box.args)
+    loads_and_upgrades(box)

@@ -103,9 +103,7 @@ def _corrected(
 
 def _stand_in(finding: Finding, seen: Observation, missing: Sequence[str]) -> Remedy | None:
     """A file with the lost id that does nothing, on top of the one head that is left."""
-    history = seen.history
-    lost = {revision.id for revision, _ in history.missing_parents}
-    heads = [h for h in history.heads if not history.closure((h,)) & lost]
+    heads = files.tops(seen.history)
     if len(missing) != 1 or len(heads) != 1:
         return None
     return files.pass_through(finding, seen, missing[0], heads, False)

@@ -91,9 +91,8 @@ def _as_before(finding: Finding, seen: Observation, id: str, knot: list[str]) ->
 def _on_top(finding: Finding, seen: Observation, id: str) -> Remedy | None:
     """A revision that names itself, on top of the only head of all that is not after it."""
     history = seen.history
-    clean = [r for r in history.by_id if id not in history.closure((r,))]
-    tips = [r for r in clean if not any(c in clean for c in history.children[r])]
-    if len(tips) != 1:
+    tips = files.tops(history)
+    if len(tips) != 1 or history.missing_parents:  # those come first (MD203), and may be heads then
         return None
     revision = history.by_id[id]
     edit = files.edited(seen, revision, "down_revision", tips[0])

@@ -209,6 +209,15 @@ def _only(before: bytes, after: bytes, field: str, value: Value) -> bool:
     return bool(given == value and rest[0] == rest[1])
 
 
+def tops(history: History) -> list[str]:
+    """The heads that something can be put on: none that is implied, or hangs on what is missing."""
+    lost = {revision.id for revision, _ in history.missing_parents}
+    lost |= {r.id for r in history.by_id.values() if history.unread.keys() & {*r.down}}
+    lost |= {id for knot in history.cycles for id in knot}
+    heads = (head for head in history.heads if head not in history.implied)
+    return [head for head in heads if not history.closure((head,)) & lost]
+
+
 def fresh(id: str, name: str, history: History) -> str:
     """A new id for a file, the same each time it is asked for."""
     taken = {r.id for r in history.revisions}

@@ -18,6 +18,8 @@ def cures(finding: Finding, seen: Observation, id: str) -> tuple[Cure, ...]:
     if copies := _copies(finding, seen, twins):
         return (copies,)
     kept, why = keeper(seen, id)
+    if seen.history.missing_parents or seen.history.cycles:
+        kept, why = None, "parents come first (MD203, MD204): only then is the head known"
     if kept and (cure := _reissued(finding, seen, kept, why)):
         return (cure, *filter(None, (_reissued(finding, seen, t) for t in twins if t is not kept)))
     choices = [cure for twin in twins if (cure := _reissued(finding, seen, twin))]
@@ -64,8 +66,8 @@ def _reissued(finding: Finding, seen: Observation, kept: Revision, why: str = ""
     twins = seen.history.twins[kept.id]
     others = [r for r in twins if r is not kept]
     rest = History(revisions=tuple(r for r in seen.history.revisions if r not in others))
-    heads = [head for head in rest.heads if head not in rest.implied]
-    if len(heads) != 1 or rest.cycles:
+    heads = files.tops(rest)
+    if len(heads) != 1:
         return None
     steps: list[EditFile] = []
     top, new = heads[0], []

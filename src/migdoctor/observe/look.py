@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,7 +206,12 @@ def _models(target: Target, seen: Observation, session: Session, passing: bool) 
 def _timeline(target: Target, seen: Observation, passing: bool) -> Timeline:
     if target.quick or not passing:
         raise NotApplicable("timeline", "--quick runs none of the project's code")
-    return timeline.read(target, seen)
+    shadowed = [r.path for same in seen.history.twins.values() for r in same[:-1]]
+    if not shadowed:
+        return timeline.read(target, seen)
+    # alembic takes a twin that it does not load for one more head, and stops where others follow.
+    with _copied(target, dict.fromkeys(shadowed)) as copy:
+        return timeline.read(copy, seen)
 
 
 def _position(seen: Observation) -> Position:
@@ -256,18 +261,26 @@ def _edits(target: Target, seen: Observation) -> tuple[Timeline, Timeline]:
             texts[path] = was.text
     if not texts:
         raise NotApplicable("edits", "no applied revision was edited")
+    with _copied(target, texts) as past:
+        return timeline.once(past, seen), seen.timeline
+
+
+@contextlib.contextmanager
+def _copied(target: Target, texts: Mapping[Path, str | None]) -> Iterator[Target]:
+    """The target on a copy of its files, some of them with another text; None: without the file."""
     with tempfile.TemporaryDirectory(prefix="migdoctor-") as folder:
         moved = {}
         for number, location in enumerate(target.project.locations):
             if location.is_dir():
                 moved[location] = Path(folder, str(number))
                 shutil.copytree(target.place(location), moved[location], symlinks=True)
-        past_target = replace(target, moved=moved)
+        copy = replace(target, moved=moved)
         for path, text in texts.items():
-            place = past_target.place(path)
+            place = copy.place(path)
             place.unlink()  # it may be a link to the project's own file
-            place.write_bytes(text.encode("utf-8", "surrogateescape"))
-        return timeline.once(past_target, seen), seen.timeline
+            if text is not None:
+                place.write_bytes(text.encode("utf-8", "surrogateescape"))
+        yield copy
 
 
 def _witnesses(target: Target, look: Looking, passing: bool) -> None:

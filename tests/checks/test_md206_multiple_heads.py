@@ -9,7 +9,7 @@ from migdoctor.checks.md206_multiple_heads import CHECK
 from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.facts import Draft
 from migdoctor.graph import History
-from migdoctor.model import EditFile, NeedsHuman, Observation, Remedy
+from migdoctor.model import EditFile, Hazard, NeedsHuman, Observation, Remedy
 from migdoctor.timeline import Recorded, Timeline
 from tests.checks.graphs import (
     CHAIN,
@@ -123,6 +123,7 @@ def test_no_merge_at_all_where_one_order_fails():
     assert isinstance(reparent, Remedy)
     assert (reparent.key, reparent.default) == ("reparent", False)
     assert changed(reparent) == {"ddd4": ["down_revision = 'ccc3'"]}
+    assert reparent.hazards == (Hazard.REWRITES_HISTORY,)
 
 
 def test_an_applied_revision_never_gets_another_parent():

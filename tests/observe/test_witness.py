@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from migdoctor.errors import NotObserved
+from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.facts import Lost, Sighting
 from migdoctor.observe import git, history, witness
 
@@ -92,6 +92,8 @@ def test_a_shallow_clone_says_so_and_still_tells_what_it_has(project: Project, t
     project.git("clone", "--quiet", "--depth=1", f"file://{project.root}", str(tmp_path / "less"))
     less = Project(tmp_path / "less", init=False)
     assert "shallow clone; `git fetch --unshallow`" in less.blind("bbb2")
+    with pytest.raises(NotApplicable):
+        less.witness().versions(["aaa1"])
     less.git("fetch", "--quiet", "--unshallow")
     assert less.look("bbb2")["bbb2"].files[0].text == text
 

@@ -106,7 +106,7 @@ def _stand_in(finding: Finding, seen: Observation, missing: Sequence[str]) -> Re
     heads = files.tops(seen.history)
     if len(missing) != 1 or len(heads) != 1:
         return None
-    return files.pass_through(finding, seen, missing[0], heads, False)
+    return files.pass_through(finding, seen, missing[0], heads[0], False)
 
 
 def _shown(down: tuple[str, ...]) -> str:

@@ -11,6 +11,7 @@ from migdoctor.model import (
     EditFile,
     Evidence,
     Finding,
+    Hazard,
     NeedsHuman,
     Observation,
     Remedy,
@@ -149,8 +150,9 @@ def _on_top(
         edit = files.edited(seen, history.by_id[first[0]], "down_revision", below)
         if edit is not None:
             title = f"put {first[0]} on top of {below}: this database has nothing of it"
+            step = replace(edit, hazards=(Hazard.REWRITES_HISTORY,))  # other databases may have it
             return Remedy(
-                finding=finding, key="reparent", title=title, steps=(edit,), default=False
+                finding=finding, key="reparent", title=title, steps=(step,), default=False
             )
     return None
 

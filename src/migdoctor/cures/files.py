@@ -25,7 +25,7 @@ nowhere. What it did there is not known: this file does nothing, and only lets a
 """
 
 revision = {id!r}
-down_revision = {down!r}
+down_revision = {after!r}
 branch_labels = None
 depends_on = None
 
@@ -82,7 +82,7 @@ def told(sighting: Sighting) -> str:
 
 
 def pass_through(
-    finding: Finding, seen: Observation, id: str, after: Sequence[str], default: bool
+    finding: Finding, seen: Observation, id: str, after: str, default: bool
 ) -> Remedy | None:
     """A revision that does nothing, with the lost id, on top of `after`.
 
@@ -93,20 +93,20 @@ def pass_through(
     taken = {r.path for r in seen.history.revisions}
     if not seen.writable_files or set(ILLEGAL) & set(id) or path in taken or not id.isprintable():
         return None
-    down = after[0] if len(after) == 1 else tuple(after) or None
-    text = PASS_THROUGH.format(id=id, after=", ".join(after), down=down)
-    steps = [EditFile(path=path, before=None, after=text)]
-    for child in dict.fromkeys(c for parent in after for c in seen.history.children[parent]):
+    text = PASS_THROUGH.format(id=id, after=after)
+    steps, title = [EditFile(path=path, before=None, after=text)], f"after {after}"
+    for child in seen.history.children[after]:
         revision = seen.history.by_id[child]
-        kept = tuple(p for p in revision.down if p not in after)
+        kept = tuple(p for p in revision.down if p != after)
         edit = edited(seen, revision, "down_revision", _one((*kept, id)))
         if edit is None:
             return None
         steps.append(edit)
+        title += f" and before {child}"
     return Remedy(
         finding=finding,
         key="pass-through",
-        title=f"write a revision {id} that does nothing, after {' and '.join(after) or 'nothing'}",
+        title=f"write a revision {id} that does nothing, {title}",
         steps=tuple(steps),
         default=default,
     )

@@ -103,7 +103,7 @@ def bridge(
     after = [id for id in found.located if id not in known]
     if len(values) != 1 or len(after) != 1:
         return None
-    return files.pass_through(finding, seen, values[0], after, default)
+    return files.pass_through(finding, seen, values[0], after[0], default)
 
 
 def record(

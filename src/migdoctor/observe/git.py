@@ -90,6 +90,11 @@ class Repository:
     def top(self) -> Path:
         return self._about[0]
 
+    @property
+    def shallow(self) -> bool:
+        """Old commits were left out of this clone: nobody knows when a file first came."""
+        return self._about[1]
+
     @cached_property
     def _paths(self) -> list[str]:
         """The version folders as git calls them."""
@@ -122,7 +127,7 @@ class Repository:
     def _tried(self, look: Callable[[], tuple[State, ...]]) -> tuple[State, ...]:
         try:
             states = look()
-            if self._about[1]:
+            if self.shallow:
                 self.blind = self.blind or (
                     "this is a shallow clone; `git fetch --unshallow` brings the rest"
                 )
@@ -182,7 +187,16 @@ class Repository:
         return f"{name} ({'deleted by' if gone else 'commit'} {commit})"
 
     def _holder(self, state: State) -> str:
-        """The first ref (branches, remote ones, a stash, tags) whose newest commit has the file."""
+        """The first ref (branches, remote ones, a stash, tags) whose newest commit has the file.
+
+        '' where none has, or where git has no time left to say so.
+        """
+        try:
+            return self._first_ref(state)
+        except NotObserved:
+            return ""
+
+    def _first_ref(self, state: State) -> str:
         if "\n" in state.path:
             return ""
         told = self._ask("for-each-ref", "--format=%(refname)", f"--count={MANY}").split()

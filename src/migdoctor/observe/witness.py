@@ -161,7 +161,8 @@ class Witness:
     def versions(self, ids: Iterable[str]) -> Mapping[str, tuple[Version, ...]]:
         """What the files of `ids` have been on this branch, oldest first, one per change.
 
-        A file is known by its id, so that a new name is no change. NotApplicable without git.
+        A file is known by its id, so that a new name is no change. NotApplicable without git, and
+        in a shallow clone, where the first version that is known need not be the first.
         """
         wanted, mine = set(ids), {r.sha: r for r in self.history.revisions}
         found: dict[str, list[Version]] = {}
@@ -171,6 +172,8 @@ class Witness:
             top, states = self.git.top, self.git.mainline
         except NoRepository as reason:  # without a past there is nothing to compare with
             raise NotApplicable("versions", reason.why) from reason
+        if self.git.shallow:
+            raise NotApplicable("versions", "this is a shallow clone")
         for state in reversed(states):
             data = None if state.gone else self.git.content(state)
             if data is None:

@@ -209,11 +209,22 @@ class ModelDiff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A revision file that this checkout lacks: its whole text, and the place where it belongs."""
+
+    id: str
+    to: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """Where a revision id that no local file has was seen (git, bytecode).
+    """Where a revision id that no local file has was seen (git, an installed package, bytecode).
 
     `leads_to` is the chain of parents from the id down to the first one this checkout has, empty
-    where the chain does not reach it.
+    where the chain does not reach it. `when` is the date of the commit. `files` are the file and
+    those of all ancestors that are lost as well; `missing` are ancestors that nobody has seen.
+    Bytecode has no text, and so no files.
     """
 
     id: str
@@ -221,3 +232,27 @@ class Sighting:
     where: str
     path: str
     leads_to: tuple[str, ...] = ()
+    when: str = ""
+    files: tuple[Lost, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Its files are all that is needed to put the revision back on the history."""
+        return bool(self.files) and not self.missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """What the file of a revision was from one commit of this branch on; `when` is its date."""
+
+    path: Path
+    down: tuple[str, ...]
+    commit: str
+    when: str
+    text: str
+
+    @property
+    def sha(self) -> str:
+        """As that of `Revision`: hex SHA-256 of the file's bytes."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogateescape")).hexdigest()

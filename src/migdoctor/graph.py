@@ -276,7 +276,7 @@ class History:
         import difflib  # only for sick histories
 
         bare = text.removesuffix(".py").lower()
-        for revision in self.by_id.values():
+        for revision in self.revisions:
             if bare and bare in (revision.path.stem.lower(), revision.path.name.lower()):
                 return revision.id, f"'{text}' is the name of its file"
         if (found := self.resolve(text.strip())) is not None:

@@ -23,6 +23,7 @@ from migdoctor.facts import (
     Schema,
     Sighting,
     TmpTable,
+    Version,
     VersionTable,
 )
 from migdoctor.graph import History
@@ -83,7 +84,11 @@ class Observation:
     timeline: Timeline  # the project's own history, replayed on a throw-away shadow
     position: Position  # where the live schema stands on it
     merge_draft: Draft  # the merge revision of all heads, when there are several
-    sightings: Mapping[str, Sighting]  # ids of rows that no local file has -> where seen
+    sightings: Mapping[str, Sighting]  # ids that no local file has -> where seen
+    versions: Mapping[str, tuple[Version, ...]]  # what files were on this branch, oldest first
+    texts: Mapping[Path, str]  # files that may have to be edited, as they are now
+    orders: tuple[Timeline, Timeline]  # the branches one after the other, both ways
+    edits: tuple[Timeline, Timeline]  # with edited files as they were released, and as they are
 
     def __init__(
         self, missing: Mapping[str, NotObserved | NotApplicable] | None = None, **facts: Any

@@ -9,6 +9,7 @@ import json
 import os
 import py_compile
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from functools import cache
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -75,6 +77,7 @@ class Box:
     holders: list[subprocess.Popen[str]] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
     made_database: bool = False
+    commits: int = 0
 
     def __enter__(self) -> "Box":
         return self
@@ -104,6 +107,10 @@ class Box:
     def alembic(self, command: str, kill_before: str = "") -> tuple[int, str]:
         """Really run `alembic COMMAND` in the project; returns its exit status and its output."""
         return _run_alembic(self.folder, command.split(), self.env, kill_before)
+
+    def git(self, *words: str) -> str:
+        """Really run git in the project, as nobody in particular; a day passes with each commit."""
+        return _run_git(self, words)
 
     def count(self, table: str) -> int:
         """Rows of one table, over a connection of its own."""
@@ -236,6 +243,13 @@ def _step(box: Box, step: dict[str, Any]) -> None:
             box.holders.append(_hold(box.owner_url, sql, waits=step.get("waits", False)))
         case {"compile": path}:
             _leave_bytecode(box.folder / path, beside=step.get("beside", False))
+        case {"commit": message}:
+            box.git("init", "--quiet", "--initial-branch=main")
+            (box.folder / ".git" / "info" / "exclude").write_text("app.db*\n__pycache__\n")
+            box.git("add", "--all")
+            box.git("commit", "--quiet", "--allow-empty", "-m", message)
+        case {"git": command}:
+            box.git(*shlex.split(command))
         case {"role": role}:
             _role(box, role)
         case {"url": url}:
@@ -346,6 +360,28 @@ def _holder_main(url: str, sql: str) -> None:
         sys.stdout.write("held\n")
         sys.stdout.flush()
         sys.stdin.read()
+
+
+# --- git ----------------------------------------------------------------------------------------
+
+
+def _run_git(box: Box, words: tuple[str, ...]) -> str:
+    """What git prints. Raises DoctorError when it fails or is not there."""
+    box.commits += words[0] in ("commit", "merge", "stash")
+    day = date(2024, 1, 1) + timedelta(days=box.commits)
+    who = {"NAME": "Ada", "EMAIL": "ada@example.org", "DATE": f"{day}T00:00:00+00:00"}
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    env |= {f"GIT_{role}_{k}": v for role in ("AUTHOR", "COMMITTER") for k, v in who.items()}
+    env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=box.folder, env=env, capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise DoctorError(f"This sample needs git: {error.strerror}.") from error
+    if done.returncode:
+        raise DoctorError(f"Sample {box.name}: git {words[0]} failed:\n{done.stderr}")
+    return done.stdout.strip()
 
 
 # --- alembic ------------------------------------------------------------------------------------

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from migdoctor.facts import VersionTable
+from migdoctor.facts import Lost, Sighting, Version, VersionTable
 from migdoctor.graph import Broken, Bytecode, History, Revision
-from migdoctor.model import Check, Cure, Finding, NeedsHuman, Observation, Remedy
+from migdoctor.model import Check, Cure, EditFile, Finding, NeedsHuman, Observation, Remedy
 from tests.facts import healthy
 
 
@@ -44,14 +44,65 @@ def table(*rows: str, schema: str = "main", width: int | None = None) -> Version
     )
 
 
+def text(revision: Revision, body: str = "pass") -> str:
+    """A file that says what the revision says."""
+    down = revision.down[0] if len(revision.down) == 1 else revision.down or None
+    depends = revision.depends_on[0] if len(revision.depends_on) == 1 else revision.depends_on
+    return (
+        f"revision = {revision.id!r}\ndown_revision = {down!r}\n"
+        f"depends_on = {depends or None!r}\n\n\ndef upgrade():\n    {body}\n"
+    )
+
+
+def written(*revisions: Revision, **more: Any) -> Observation:
+    """As `files`, with the texts of all of them, each doing something of its own."""
+    texts = {r.path: text(r, f"op.do({r.path.stem!r})") for r in revisions}
+    return files(*revisions, **({"texts": texts} | more))
+
+
+def lost(id: str, *leads_to: str, missing: tuple[str, ...] = ()) -> Sighting:
+    """A sighting in git with its file."""
+    file = Lost(id=id, to=Path(f"versions/{id}.py"), text=f"revision = {id!r}\n")
+    where = "branch gifts (commit 1a2b3c4d5e)"
+    return Sighting(
+        id=id, source="git", where=where, path=f"versions/{id}.py", leads_to=leads_to,
+        files=(file,), missing=missing,
+    )  # fmt: skip
+
+
+def version(revision: Revision, *down: str, commit: str = "c1") -> Version:
+    """What its file was in an earlier commit."""
+    return Version(
+        path=revision.path, down=down, commit=commit, when="2024-01-01", text=text(revision)
+    )
+
+
+def cures(check: Check, seen: Observation) -> tuple[Cure, ...]:
+    """All cures of the only finding, the default first."""
+    (finding,) = check.find(seen)
+    answer = check.remedy(finding, seen)
+    return answer if isinstance(answer, tuple) else (answer,)
+
+
+def changed(cure: Cure) -> dict[str, list[str]]:
+    """The lines that a remedy adds, by file."""
+    assert isinstance(cure, Remedy)
+    edits = [step for step in cure.steps if isinstance(step, EditFile)]
+    return {
+        e.path.stem: [x for x in (e.after or "").splitlines() if x not in (e.before or "")]
+        for e in edits
+    }
+
+
 def found(check: Check, seen: Observation) -> list[Finding]:
     return list(check.find(seen))
 
 
 def cure(check: Check, seen: Observation) -> Cure:
-    """The cure of the only finding."""
+    """The first cure of the only finding."""
     (finding,) = check.find(seen)
     answer = check.remedy(finding, seen)
+    answer = answer[0] if isinstance(answer, tuple) else answer
     assert isinstance(answer, Remedy | NeedsHuman)
     return answer
 

@@ -1,7 +1,18 @@
 """MD204: revisions that come before themselves."""
 
 from migdoctor.checks.md204_cycle import CHECK
-from tests.checks.graphs import CHAIN, files, found, revision, why
+from migdoctor.model import NeedsHuman, Remedy
+from tests.checks.graphs import (
+    CHAIN,
+    changed,
+    cures,
+    files,
+    found,
+    revision,
+    version,
+    why,
+    written,
+)
 
 RING = (revision("xx1", "zz3"), revision("yy2", "xx1"), revision("zz3", "yy2"))
 
@@ -36,3 +47,22 @@ def test_the_file_that_this_database_has_is_left_alone():
 def test_a_twin_that_closes_the_loop_is_named():
     twins = (revision("aaa1"), revision("bbb2", "aaa1"), revision("aaa1", "bbb2", name="copy"))
     assert "copy.py (MD202)" in why(CHECK, files(*twins))
+
+
+def test_the_parent_of_the_earlier_commit_is_put_back():
+    ring = (*CHAIN, revision("ddd4", "eee5"), revision("eee5", "ddd4"))
+    past = {"ddd4": (version(ring[3], "ccc3"),), "eee5": (version(ring[4], "ddd4"),)}
+    (remedy,) = cures(CHECK, written(*ring, rows=("ccc3",), versions=past))
+    assert isinstance(remedy, Remedy)
+    assert changed(remedy) == {"ddd4": ["down_revision = 'ccc3'"]}
+    applied = written(*ring, rows=("ddd4",), versions=past)
+    assert isinstance(cures(CHECK, applied)[0], NeedsHuman)
+
+
+def test_a_self_loop_goes_on_top_of_the_only_head_of_the_others():
+    seen = written(*CHAIN, revision("ddd4", "ddd4"), revision("eee5", "ddd4"), rows=("ccc3",))
+    (remedy,) = cures(CHECK, seen)
+    assert isinstance(remedy, Remedy)
+    assert changed(remedy) == {"ddd4": ["down_revision = 'ccc3'"]}
+    fork = written(*CHAIN, revision("x", "bbb2"), revision("ddd4", "ddd4"), rows=("ccc3",))
+    assert isinstance(cures(CHECK, fork)[0], NeedsHuman)

@@ -1,7 +1,18 @@
 """MD205: a depends_on that leads nowhere."""
 
 from migdoctor.checks.md205_missing_dependency import CHECK
-from tests.checks.graphs import CHAIN, broken, files, found, revision
+from migdoctor.model import Remedy
+from tests.checks.graphs import (
+    CHAIN,
+    broken,
+    changed,
+    cures,
+    files,
+    found,
+    lost,
+    revision,
+    written,
+)
 
 
 def test_silent_about_ids_and_labels():
@@ -27,3 +38,14 @@ def test_partial_ids_and_heads_of_labels_are_not_understood_in_files():
     for finding in found(CHECK, seen):
         assert "It may mean abcdef12" in finding.help
     assert len(found(CHECK, seen)) == 2
+
+
+def test_the_lost_file_comes_back_and_a_file_name_is_corrected():
+    heir = revision("ddd4", "ccc3", depends_on=("gone9",))
+    (remedy,) = cures(CHECK, written(*CHAIN, heir, sightings={"gone9": lost("gone9", "bbb2")}))
+    assert isinstance(remedy, Remedy)
+    assert remedy.key == "restore"
+    named = revision("ddd4", "ccc3", depends_on=("0001_base",))
+    seen = written(*CHAIN, revision("f00d", name="0001_base"), named)
+    (remedy,) = cures(CHECK, seen)
+    assert changed(remedy) == {"ddd4": ["depends_on = 'f00d'"]}

@@ -1,14 +1,29 @@
 """MD206: several ends are by design where something tells them apart."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from migdoctor.checks.md206_multiple_heads import CHECK
 from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.facts import Draft
-from migdoctor.model import EditFile, Remedy
-from tests.checks.graphs import CHAIN, broken, cure, files, found, revision, why
+from migdoctor.graph import History
+from migdoctor.model import EditFile, Hazard, NeedsHuman, Observation, Remedy
+from migdoctor.timeline import Recorded, Timeline
+from tests.checks.graphs import (
+    CHAIN,
+    broken,
+    changed,
+    cure,
+    cures,
+    files,
+    found,
+    revision,
+    why,
+    written,
+)
+from tests.checks.placed import add_column, create, placed, timeline
 
 FORK = (*CHAIN, revision("ddd4", "bbb2"))
 DRAFT = Draft(id="m5", path=Path("versions/m5_merge.py"), text="revision = 'm5'\n")
@@ -57,11 +72,93 @@ def test_blind_while_an_unread_file_may_join_them():
     assert len(found(CHECK, body)) == 1
 
 
-def test_the_merge_revision_is_a_new_file():
-    remedy = cure(CHECK, files(*FORK, merge_draft=DRAFT, writable_files=True))
+COMMON = {id: (create(id, "x"),) for id in ("aaa1", "bbb2")}
+LEFT, RIGHT = (create("left", "x"),), (create("right", "x"),)
+
+
+def both(left: Recorded, right: Recorded) -> tuple[Timeline, Timeline]:
+    """Both orders of two branches that do the same whatever came before."""
+    one = timeline(COMMON | {"ccc3": (left,), "ddd4": (right,)})
+    return one, timeline(COMMON | {"ddd4": (right,), "ccc3": (left,)})
+
+
+def forked(orders: object = None, **more: Any) -> Observation:
+    facts: dict[str, Any] = {"merge_draft": DRAFT, "rows": ("bbb2",)}
+    if orders:
+        facts["orders"] = orders
+    return written(*FORK, **(facts | more))
+
+
+def test_a_merge_is_proposed_where_the_branches_commute():
+    seen = forked(both(LEFT[0], RIGHT[0]))
+    remedy = cures(CHECK, seen)[0]
     assert isinstance(remedy, Remedy)
+    assert remedy.default
     assert remedy.steps == (EditFile(path=DRAFT.path, before=None, after=DRAFT.text),)
     assert remedy.hazards == ()
+    text = found(CHECK, seen)[0].evidence[1].text
+    assert text.splitlines() == [
+        "the two orders end in the same schema: the branches commute",
+        "they touch different objects",
+    ]
+
+
+def test_left_to_a_person_where_the_two_orders_end_differently():
+    seen = forked(both(add_column("users", "n", "INTEGER"), add_column("users", "n", "TEXT")))
+    human, merge = cures(CHECK, seen)
+    assert isinstance(human, NeedsHuman)
+    assert isinstance(merge, Remedy)
+    assert not merge.default
+    assert "column users.n: TEXT after ccc3, ddd4; INTEGER after ddd4, ccc3" in human.why
+    assert "both touch users" in found(CHECK, seen)[0].evidence[1].text
+
+
+def test_no_merge_at_all_where_one_order_fails():
+    whole = both(LEFT[0], RIGHT[0])[0]
+    short = timeline(COMMON | {"ddd4": RIGHT}, failed=("ccc3", "no such column: nickname"))
+    at = {"position": placed("bbb2", at="bbb2", recorded=whole, history=History(revisions=FORK))}
+    seen = forked((whole, short), position=at["position"].position)
+    _human, reparent = cures(CHECK, seen)
+    assert "only one order works; ccc3 after ddd4 fails: no such column" in why(CHECK, seen)
+    assert isinstance(reparent, Remedy)
+    assert (reparent.key, reparent.default) == ("reparent", False)
+    assert changed(reparent) == {"ddd4": ["down_revision = 'ccc3'"]}
+    assert reparent.hazards == (Hazard.REWRITES_HISTORY,)
+
+
+def test_an_applied_revision_never_gets_another_parent():
+    whole = both(LEFT[0], RIGHT[0])
+    placed_at = {
+        row: placed(row, at=row, recorded=whole[0], history=History(revisions=FORK)).position
+        for row in ("ccc3", "ddd4")
+    }
+
+    def moved(*rows: str, at: str) -> list[str]:
+        seen = forked(whole, rows=rows, position=placed_at[at])
+        return [k for c in cures(CHECK, seen)[1:] if isinstance(c, Remedy) for k in changed(c)]
+
+    assert moved("ccc3", at="ccc3") == ["ddd4"]
+    assert moved("ddd4", at="ddd4") == ["ccc3"]
+    assert moved("ccc3", at="ddd4") == []  # recorded or there: either is applied
+    assert moved("ccc3", "ddd4", at="ccc3") == []
+
+
+def test_rows_that_the_other_branch_touches_are_no_proof():
+    changes = Recorded(sql="UPDATE users SET nickname = lower(nickname)", data=True)
+    orders = both(changes, add_column("users", "n"))
+    assert "rows of users" in why(CHECK, forked(orders))
+    apart = both(Recorded(sql="UPDATE orders SET total = 0", data=True), add_column("users", "n"))
+    assert isinstance(cure(CHECK, forked(apart)), Remedy)
+
+
+def test_not_a_default_where_nothing_could_be_tried_out():
+    human, merge = cures(CHECK, forked().without("orders", NotObserved("orders", "no shadow")))
+    assert isinstance(human, NeedsHuman)
+    assert "no shadow" in human.why
+    assert isinstance(merge, Remedy)
+    assert not merge.default
+    early = timeline({}, failed=("aaa1", "no such extension"))
+    assert "cannot be replayed: aaa1" in why(CHECK, forked((early, early)))
 
 
 def test_left_to_a_person_without_a_draft_or_a_folder_to_write():

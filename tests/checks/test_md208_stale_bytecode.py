@@ -3,7 +3,7 @@
 from migdoctor.checks.md208_stale_bytecode import CHECK
 from migdoctor.errors import NotObserved
 from migdoctor.model import MoveFile, Remedy, Severity
-from tests.checks.graphs import CHAIN, bytecode, cure, files, found, revision, why
+from tests.checks.graphs import CHAIN, bytecode, cure, files, found, lost, revision, why
 
 CODE = bytecode("__pycache__/old.cpython-311.pyc", "old9", "bbb2")
 
@@ -56,3 +56,10 @@ def test_it_stays_while_others_follow_it_or_the_folder_is_shut():
     assert "follow old9" in why(CHECK, files(*CHAIN, heir, bytecode=(CODE,)))
     shut = files(*CHAIN, bytecode=(CODE,), writable_files=False)
     assert "may not be written" in why(CHECK, shut)
+
+
+def test_where_it_is_needed_its_source_comes_back():
+    seen = files(*CHAIN, rows=("old9",), bytecode=(CODE,), sightings={"old9": lost("old9", "aaa1")})
+    remedy = cure(CHECK, seen)
+    assert isinstance(remedy, Remedy)
+    assert remedy.key == "restore"

@@ -3,8 +3,8 @@
 import pytest
 
 from migdoctor.checks.md209_revision_id_too_long import CHECK
-from migdoctor.model import Observation
-from tests.checks.graphs import CHAIN, files, found, revision, table, why
+from migdoctor.model import NeedsHuman, Observation, Remedy
+from tests.checks.graphs import CHAIN, changed, cures, files, found, revision, table, why, written
 
 LONG = revision("add_the_second_address_of_a_customer", "ccc3")
 
@@ -40,3 +40,17 @@ def test_without_a_version_table_alembic_is_going_to_make_one_of_32():
     seen = files(*CHAIN, LONG, dialect="postgresql", version_tables=())
     assert "version_num holds 32" in found(CHECK, seen)[0].message
     assert "no version table yet" in why(CHECK, seen)
+
+
+def test_a_shorter_id_in_every_file_that_names_it():
+    heir = revision("eee5", LONG.id)
+    seen = written(*CHAIN, LONG, heir, dialect="postgresql", version_tables=())
+    human, remedy = cures(CHECK, seen)
+    assert isinstance(human, NeedsHuman)
+    assert isinstance(remedy, Remedy)
+    assert (remedy.key, remedy.default) == ("shorten", False)
+    short = LONG.id[:32].rstrip("_")
+    assert changed(remedy) == {
+        LONG.path.stem: [f"revision = {short!r}"],
+        "eee5": [f"down_revision = {short!r}"],
+    }

@@ -4,7 +4,7 @@ import pytest
 
 from migdoctor.checks.md410_database_newer_than_code import CHECK
 from migdoctor.errors import NotObserved
-from migdoctor.model import NeedsHuman, Severity
+from migdoctor.model import NeedsHuman, Remedy, Severity
 from tests.checks.placed import fact, placed
 from tests.checks.stored import cures, only, sighting, stored
 from tests.facts import healthy
@@ -59,6 +59,8 @@ def test_the_schema_is_evidence_as_well():
     finding = only(CHECK, seen)
     assert "'zzz9' is no revision of it" in finding.message
     assert "table gifts" in finding.evidence[2].text
-    (cure,) = cures(CHECK, seen)
+    cure, bridge = cures(CHECK, seen)
+    assert isinstance(bridge, Remedy)
+    assert (bridge.key, bridge.default) == ("pass-through", False)
     assert isinstance(cure, NeedsHuman)
     assert "another application" in cure.why

@@ -3,21 +3,25 @@
 import hashlib
 import os
 import py_compile
+import shutil
 import subprocess
 from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
 
-from migdoctor.facts import Sighting
-from migdoctor.observe import history, witness
+from migdoctor.errors import NotApplicable, NotObserved
+from migdoctor.facts import Lost, Sighting
+from migdoctor.observe import git, history, witness
 
 
 class Project:
     """A project with its version folder in a git repository."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, init: bool = True) -> None:
         self.root, self.versions = root, root / "db" / "versions"
+        if not init:
+            return
         self.versions.mkdir(parents=True)
         self.git("init", "--quiet", "--initial-branch=main")
 
@@ -39,16 +43,28 @@ class Project:
     def commit(self, message: str) -> str:
         self.git("add", "--all")
         self.git("commit", "--quiet", "-m", message)
-        return self.git("rev-parse", "--short", "HEAD")
+        return self.head()
+
+    def head(self) -> str:
+        return self.git("rev-parse", "--short=10", "HEAD")
+
+    def witness(self) -> witness.Witness:
+        seen = history.read((self.versions,), False, False)
+        return witness.Witness(seen, (self.versions,), self.root)
 
     def look(self, *ids: str) -> dict[str, Sighting]:
-        seen = history.read((self.versions,), False, False)
-        return dict(witness.look(ids, seen, (self.versions,), self.root))
+        return dict(self.witness().look(ids))
+
+    def blind(self, *ids: str) -> str:
+        """Why nothing could be seen."""
+        with pytest.raises(NotObserved) as caught:
+            self.look(*ids)
+        return caught.value.why
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    made = Project(tmp_path)
+    made = Project(tmp_path / "repository")
     made.add("aaa1")
     return made
 
@@ -57,28 +73,141 @@ def test_nobody_has_seen_it(project: Project):
     assert project.look("zzz9") == {}
 
 
-def test_without_a_repository_or_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    versions = tmp_path / "versions"
-    versions.mkdir()
-    seen = history.read((versions,), False, False)
-    assert witness.look(("zzz9",), seen, (versions,), tmp_path) == {}
+def test_without_a_repository_without_git_and_without_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made = Project(tmp_path)
+    assert made.blind("zzz9") == "the repository has no commit yet"
+    shutil.rmtree(tmp_path / ".git")
+    assert made.blind("zzz9") == "the version folders are in no git repository"
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert witness.look(("zzz9",), seen, (versions,), tmp_path) == {}
+    assert made.blind("zzz9") == "git cannot be run here: No such file or directory"
+
+
+def test_a_shallow_clone_says_so_and_still_tells_what_it_has(project: Project, tmp_path: Path):
+    gone = project.add("bbb2", "aaa1")
+    text = gone.read_text()
+    gone.unlink()
+    project.commit("delete")
+    project.git("clone", "--quiet", "--depth=1", f"file://{project.root}", str(tmp_path / "less"))
+    less = Project(tmp_path / "less", init=False)
+    assert "shallow clone; `git fetch --unshallow`" in less.blind("bbb2")
+    with pytest.raises(NotApplicable):
+        less.witness().versions(["aaa1"])
+    less.git("fetch", "--quiet", "--unshallow")
+    assert less.look("bbb2")["bbb2"].files[0].text == text
+
+
+def test_a_repository_of_somebody_else_is_refused_by_git_and_that_is_said(project: Project):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    for path in (project.root, project.root / ".git"):
+        os.chown(path, 12345, 12345)
+    assert "safe.directory" in project.blind("zzz9")
+
+
+def test_a_repository_that_is_not_around_the_version_folders(project: Project, tmp_path: Path):
+    (project.root / ".git").rename(tmp_path / "elsewhere")
+    (project.root / ".git").write_text(f"gitdir: {tmp_path / 'elsewhere'}\n")
+    project.git("config", "core.worktree", str(project.root / "db" / "other"))
+    (project.root / "db" / "other").mkdir()
+    assert project.blind("zzz9") == "the version folders are outside the repository"
+    project.git("config", "--unset", "core.worktree")
+    project.git("config", "core.bare", "true")
+    assert "bare" in project.blind("zzz9")
 
 
 def test_on_another_branch_down_to_the_first_local_id(project: Project):
     project.git("switch", "--quiet", "--create", "gifts")
-    project.add("bbb2", "aaa1")
-    project.add("ccc3", "bbb2")
-    commit = project.git("rev-parse", "--short", "HEAD")
+    parent = project.add("bbb2", "aaa1")
+    child = project.add("ccc3", "bbb2")
+    texts = child.read_text(), parent.read_text()
+    commit = project.head()
     project.git("switch", "--quiet", "main")
-    assert project.look("ccc3")["ccc3"] == Sighting(
+    seen = project.look("ccc3")["ccc3"]
+    assert seen == Sighting(
         id="ccc3",
         source="git",
         where=f"branch gifts (commit {commit})",
         path="db/versions/ccc3_do.py",
         leads_to=("bbb2", "aaa1"),
+        when=seen.when,
+        files=(
+            Lost(id="ccc3", to=project.versions / "ccc3_do.py", text=texts[0]),
+            Lost(id="bbb2", to=project.versions / "bbb2_do.py", text=texts[1]),
+        ),
     )
+    assert seen.whole
+    assert seen.when
+
+
+def test_a_branch_that_still_has_it_is_named_before_the_commit_that_deleted_it(project: Project):
+    project.add("bbb2", "aaa1")
+    added = project.head()
+    project.git("branch", "release")
+    (project.versions / "bbb2_do.py").unlink()
+    project.commit("delete")
+    assert project.look("bbb2")["bbb2"].where == f"branch release (commit {added})"
+
+
+def test_uncommitted_deletion_of_the_branch_that_is_checked_out(project: Project):
+    project.add("bbb2", "aaa1").unlink()
+    assert project.look("bbb2")["bbb2"].where == f"branch main (commit {project.head()})"
+
+
+def test_only_in_the_reflog_an_older_stash_and_unreachable(project: Project):
+    project.git("switch", "--quiet", "--create", "gone")
+    project.add("bbb2", "aaa1")
+    commit = project.head()
+    project.git("switch", "--quiet", "main")
+    project.git("branch", "--quiet", "-D", "gone")
+    for id in ("sss1", "sss2"):
+        project.add(id, "aaa1", commit=False)
+        project.git("stash", "--quiet", "--include-untracked")
+    seen = project.look("bbb2", "sss1", "sss2")
+    assert seen["bbb2"].where == f"the reflog (commit {commit})"
+    assert seen["sss1"].where.startswith("the reflog (commit ")
+    assert seen["sss2"].where.startswith("a stash (commit ")
+    project.git("reflog", "expire", "--expire=now", "--all")
+    assert project.look("bbb2")["bbb2"].where == f"no branch any more (commit {commit})"
+    project.git("gc", "--quiet", "--prune=now")
+    assert project.look("bbb2") == {}
+
+
+def test_where_the_versions_folder_was_before_it_moved(project: Project):
+    text = project.add("bbb2", "aaa1").read_text()
+    project.git("mv", "db", "migrations")
+    (project.root / "migrations/versions/bbb2_do.py").unlink()
+    project.commit("move and delete")
+    project.versions = project.root / "migrations" / "versions"
+    seen = project.look("bbb2")["bbb2"]
+    assert seen.path == "db/versions/bbb2_do.py"
+    assert seen.files == (Lost(id="bbb2", to=project.versions / "bbb2_do.py", text=text),)
+
+
+def test_in_an_installed_wheel(project: Project, tmp_path: Path):
+    python = tmp_path / "venv" / "bin" / "python"
+    site = tmp_path / "venv" / "lib" / "python3.12" / "site-packages"
+    (site / "shop" / "versions").mkdir(parents=True)
+    (site / "shop-2.0.dist-info").mkdir()
+    file = site / "shop" / "versions" / "bbb2_do.py"
+    file.write_text('revision = "bbb2"\ndown_revision = "aaa1"\n')
+    record = ("bbb2_do.py", "aaa1_do.py")
+    (site / "shop-2.0.dist-info" / "RECORD").write_text(
+        "".join(f"shop/versions/{name},sha256=x,9\n" for name in record)
+    )
+    graph = history.read((project.versions,), False, False)
+    # A stranger's revision may have the same id.
+    ask = witness.Witness(graph, (project.versions,), project.root, python)
+    assert ask.look(["bbb2"]) == {}
+    shutil.copy(project.versions / "aaa1_do.py", file.parent)
+    ask = witness.Witness(graph, (project.versions,), project.root, python)
+    seen = ask.look(["bbb2"])["bbb2"]
+    assert (seen.source, seen.where) == ("package", "the installed package shop 2.0")
+    assert (seen.path, seen.leads_to) == (str(file), ("aaa1",))
+    to = project.versions / "bbb2_do.py"
+    assert seen.files == (Lost(id="bbb2", to=to, text=file.read_text()),)
+    assert ask.look(["zzz9"]) == {}
 
 
 def test_an_id_that_is_only_named_by_others_is_not_seen(project: Project):
@@ -86,7 +215,8 @@ def test_an_id_that_is_only_named_by_others_is_not_seen(project: Project):
     project.add("ccc3", "bbb2")
     project.git("switch", "--quiet", "main")
     assert project.look("bbb2") == {}
-    assert project.look("ccc3")["ccc3"].leads_to == ()
+    seen = project.look("ccc3")["ccc3"]
+    assert (seen.leads_to, seen.missing, seen.whole) == ((), ("bbb2",), False)
 
 
 def test_a_deleted_file_a_tag_and_a_stash(project: Project):
@@ -129,12 +259,61 @@ def test_nothing_in_the_repository_is_touched(project: Project):
 
     before = state()
     assert "bbb2" in project.look("bbb2")
+    assert project.witness().versions(["aaa1"])
+    assert project.look("zzz9") == {}
     assert state() == before
+
+
+def test_no_program_that_the_repository_names_is_started(project: Project, tmp_path: Path):
+    trap = tmp_path / "trap"
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\ncat\n")
+    trap.chmod(0o755)
+    settings = ["core.fsmonitor", "core.pager", "pager.log", "diff.external", "diff.x.textconv"]
+    settings += ["gpg.program", "core.sshCommand", "diff.x.command", "core.editor"]
+    for name in settings:
+        project.git("config", name, str(trap))
+    for name, value in {"log.showSignature": "true", "log.showRoot": "false"}.items():
+        project.git("config", name, value)
+    (project.root / ".gitattributes").write_text("*.py diff=x\n")
+    for hook in (project.root / ".git" / "hooks").iterdir():
+        hook.unlink()
+    project.git("-c", "core.fsmonitor=false", "add", "--all")
+    project.git("-c", "core.fsmonitor=false", "commit", "--quiet", "-m", "trap")
+    (tmp_path / "sprung").unlink(missing_ok=True)
+    (project.versions / "aaa1_do.py").unlink()
+    assert "aaa1" in project.look("aaa1", "zzz9")
+    assert project.witness().versions(["aaa1"])
+    assert not (tmp_path / "sprung").exists()
+
+
+# --- the past of files that are here
+
+
+def test_versions_of_a_file_oldest_first_over_a_new_name(project: Project):
+    path = project.add("bbb2", "aaa1")
+    first, commit = path.read_text(), project.head()
+    path.write_text(first + "# note\n")
+    project.commit("note")
+    project.git("mv", str(path), str(path.with_name("renamed.py")))
+    project.commit("rename")
+    seen = project.witness().versions(["bbb2", "zzz9"])
+    assert [v.text for v in seen["bbb2"]][:2] == [first, first + "# note\n"]
+    assert (seen["bbb2"][0].commit, seen["bbb2"][0].down) == (commit, ("aaa1",))
+
+
+def test_what_a_branch_had_before_it_was_merged_was_never_released(project: Project):
+    project.git("switch", "--quiet", "--create", "work")
+    path = project.add("bbb2", "aaa1")
+    path.write_text(path.read_text() + "x = 1\n")
+    project.commit("better")
+    project.git("switch", "--quiet", "main")
+    project.git("merge", "--quiet", "--no-ff", "-m", "merge", "work")
+    assert [v.text for v in project.witness().versions(["bbb2"])["bbb2"]] == [path.read_text()]
 
 
 def test_time_is_limited(project: Project, monkeypatch: pytest.MonkeyPatch):
     project.add("ddd4", "aaa1").unlink()
     project.commit("delete")
     assert "ddd4" in project.look("ddd4")
-    monkeypatch.setattr(witness, "SECONDS", 0.0)
-    assert project.look("ddd4") == {}
+    monkeypatch.setattr(git, "SECONDS", 0.0)
+    assert project.blind("ddd4") == "git was not done after 2 seconds"

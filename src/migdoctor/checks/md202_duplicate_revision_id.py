@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from migdoctor.cures import twins
 from migdoctor.graph import Revision
-from migdoctor.model import Check, Cure, Evidence, Finding, NeedsHuman, Observation, Severity
+from migdoctor.model import Check, Cure, Evidence, Finding, Observation, Severity
 
 
 def find(seen: Observation) -> Iterator[Finding]:
@@ -23,18 +24,9 @@ def find(seen: Observation) -> Iterator[Finding]:
         )
 
 
-def remedy(finding: Finding, seen: Observation) -> Cure:
-    """Which twin ran is written nowhere: the schema has to be compared by a person."""
-    files = seen.history.twins[finding.subject]
-    closure = seen.history.closure(seen.stamped)
-    applied = (
-        f"this database is at or beyond {finding.subject}, so one of them has run: look in the "
-        "schema which one"
-        if finding.subject in closure
-        else f"this database has not reached {finding.subject}; others may have"
-    )
-    names = " and ".join(r.path.name for r in files)
-    return NeedsHuman(finding=finding, why=f"{applied}, then renumber the other of {names}")
+def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
+    """The twin whose footprint is in the database keeps the id; see `cures.twins`."""
+    return twins.cures(finding, seen, finding.subject)
 
 
 def _list(files: tuple[Revision, ...]) -> str:

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterator
 
-from migdoctor.model import Check, Cure, Evidence, Finding, NeedsHuman, Observation, Severity
+from migdoctor.cures import files
+from migdoctor.model import (
+    Check,
+    Cure,
+    Evidence,
+    Finding,
+    NeedsHuman,
+    Observation,
+    Remedy,
+    Severity,
+)
 
 
 def find(seen: Observation) -> Iterator[Finding]:
@@ -28,20 +38,68 @@ def find(seen: Observation) -> Iterator[Finding]:
         )
 
 
-def remedy(finding: Finding, seen: Observation) -> Cure:
-    """Name the file that this database does not have, and twins that close the loop."""
+def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
+    """The parent that a file of the knot had before, where git knows it; else the only head.
+
+    A file that this database has is never changed: the one that was added last is wrong.
+    """
     knot = finding.subject.split(" ")
     history = seen.history
-    rows = set(seen.stamped)
-    outside = [history.by_id[id].path.name for id in knot if id not in rows]
     twins = [history.by_id[id].path.name for id in knot if id in history.twins]
+    rows = set(seen.stamped) if seen.has("version_tables") else set(knot)
+    outside = [id for id in knot if id not in rows]
     said = f"; an id in it is claimed twice, by {', '.join(twins)} (MD202)" if twins else ""
-    return NeedsHuman(
+    names = ", ".join(history.by_id[id].path.name for id in outside)
+    human = NeedsHuman(
         finding=finding,
         why="a person must say which of the files carries the wrong id or parent: "
-        f"{', '.join(outside) or 'see the list'}{said}; give the newest, never applied one a fresh "
+        f"{names or 'see the list'}{said}; give the newest, never applied one a fresh "
         "id or the right parent",
     )
+    if twins:
+        return (human,)
+    before = [cure for id in outside if (cure := _as_before(finding, seen, id, knot))]
+    if len(before) == 1:
+        return (before[0],)
+    if len(knot) == 1 and outside and (cure := _on_top(finding, seen, knot[0])):
+        return (human, cure) if before else (cure,)
+    return (human,)
+
+
+def _as_before(finding: Finding, seen: Observation, id: str, knot: list[str]) -> Remedy | None:
+    """The parents that the file had in an earlier commit and that do not lead into the knot."""
+    revision = seen.history.by_id[id]
+    past = seen.versions.get(id, ()) if seen.has("versions") else ()
+    for version in reversed(past):
+        known = all(parent in seen.history.by_id for parent in version.down)
+        if version.down == revision.down or not known:
+            continue
+        if seen.history.closure(version.down) & set(knot):
+            continue
+        down = version.down[0] if len(version.down) == 1 else version.down or None
+        if edit := files.edited(seen, revision, "down_revision", down):
+            return Remedy(
+                finding=finding,
+                key="as-before",
+                title=f"let {id} follow {' and '.join(version.down) or 'nothing'} again, as in "
+                f"commit {version.commit}, {version.when}",
+                steps=(edit,),
+            )
+    return None
+
+
+def _on_top(finding: Finding, seen: Observation, id: str) -> Remedy | None:
+    """A revision that names itself, on top of the only head of all that is not after it."""
+    history = seen.history
+    tips = files.tops(history)
+    if len(tips) != 1 or history.missing_parents:  # those come first (MD203), and may be heads then
+        return None
+    revision = history.by_id[id]
+    edit = files.edited(seen, revision, "down_revision", tips[0])
+    if edit is None:
+        return None
+    title = f"let {id} follow {tips[0]}, the only head of the others"
+    return Remedy(finding=finding, key="on-top", title=title, steps=(edit,))
 
 
 CHECK = Check(code="MD204", name="cycle", severity=Severity.ERROR, find=find, remedy=remedy)

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterator
 
-from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
+from migdoctor.cures import files
+from migdoctor.model import (
+    Check,
+    Cure,
+    Evidence,
+    Finding,
+    NeedsHuman,
+    Observation,
+    Remedy,
+    Severity,
+)
 
 
 def find(seen: Observation) -> Iterator[Finding]:
@@ -31,13 +41,35 @@ def find(seen: Observation) -> Iterator[Finding]:
         )
 
 
+def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
+    """The lost file, if it was seen; else the id whose file's name was written."""
+    history = seen.history
+    names = [d for r, d in history.missing_dependencies if r.id == finding.subject]
+    if back := files.restored(finding, seen, names):
+        return (back,)
+    revision = history.by_id[finding.subject]
+    meant = {d: history.meant_by(d) for d in names}
+    asked = NeedsHuman(
+        finding=finding,
+        why="what has to run first is known to the author of the revision; write the full id or "
+        "the label into depends_on",
+    )
+    found = {d: m[0] for d, m in meant.items() if m and "name of its file" in m[1]}
+    if len(found) < len(names) or not names:
+        return (asked,)
+    wanted = tuple(found.get(d, d) for d in revision.depends_on)
+    edit = files.edited(seen, revision, "depends_on", wanted[0] if len(wanted) == 1 else wanted)
+    if edit is None:
+        return (asked,)
+    whys = " and ".join(f"{found[d]}: '{d}' is the name of its file" for d in names)
+    title = f"let {revision.id} depend on {whys}"
+    return (Remedy(finding=finding, key="correct", title=title, steps=(edit,)),)
+
+
 CHECK = Check(
     code="MD205",
     name="missing-dependency",
     severity=Severity.ERROR,
     find=find,
-    remedy=leave_to_human(
-        "what has to run first is known to the author of the revision; write the full id or the "
-        "label into depends_on"
-    ),
+    remedy=remedy,
 )

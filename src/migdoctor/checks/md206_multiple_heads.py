@@ -1,14 +1,17 @@
 """MD206: the history ends in several places that nothing tells apart (incident 23)."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
-from migdoctor.errors import NotObserved
+from migdoctor.cures import branches, files
+from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.model import (
     Check,
     Cure,
     EditFile,
     Evidence,
     Finding,
+    Hazard,
     NeedsHuman,
     Observation,
     Remedy,
@@ -56,17 +59,48 @@ def find(seen: Observation) -> Iterator[Finding]:
         subject="heads",
         message=f"the history has {len(heads)} heads, {', '.join(heads)}: alembic upgrade head "
         "stops with 'Multiple head revisions are present'",
-        help="Join them with a merge revision, or put the one that no database has on top of "
-        "the other.",
-        evidence=(Evidence(title="where they end", text="\n".join(lines)),),
+        help="Join them with a merge revision, put the one that no database has on top of the "
+        "other, or give each a branch label if both are meant to stay.",
+        evidence=(Evidence(title="where they end", text="\n".join(lines)), _orders(heads, seen)),
         path=history.by_id[heads[-1]].path,
         line=history.by_id[heads[-1]].line,
     )
 
 
-def remedy(finding: Finding, seen: Observation) -> Cure:
-    """Alembic's own merge revision, as a new file."""
+def _orders(heads: Sequence[str], seen: Observation) -> Evidence:
+    """What the shadow says of both orders, or why it says nothing."""
+    try:
+        return branches.compare(seen, heads).evidence
+    except (NotObserved, NotApplicable) as blind:
+        return Evidence(title="both orders, on the shadow", text=f"not compared: {blind.why}")
+
+
+def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
+    """Alembic's own merge revision, unasked only where the branches commute.
+
+    A database may run them in either order: where that makes a difference a person decides, and
+    one order for all (the branch that no database has on top) is the other choice.
+    """
     heads = rivals(seen)
+    merge = _merged(finding, seen, heads)
+    try:
+        found = branches.compare(seen, heads)
+    except (NotObserved, NotApplicable) as blind:
+        others = [cure for cure in (_on_top(finding, seen, heads, ()),) if cure]
+        if not isinstance(merge, Remedy):
+            return (merge, *others)
+        why = f"whether the branches commute could not be tried out: {blind.why}"
+        return (NeedsHuman(finding=finding, why=why), merge, *others)
+    others = [cure for cure in (_on_top(finding, seen, heads, found.fails),) if cure]
+    if found.commute or not isinstance(merge, Remedy):
+        return (replace(merge, default=True) if isinstance(merge, Remedy) else merge, *others)
+    why = f"the branches do not commute, a merge leaves their order open: {found.short}"
+    merges = () if found.fails else (merge,)  # a new database may run them in the wrong order
+    return (NeedsHuman(finding=finding, why=why), *merges, *others)
+
+
+def _merged(finding: Finding, seen: Observation, heads: Sequence[str]) -> Cure:
+    """The new file that joins the heads; not a default yet."""
     if set(heads) != set(seen.history.unlabelled_heads) or not seen.has("merge_draft"):
         reason = seen.missing.get("merge_draft")
         said = f" ({reason.why})" if reason else ""
@@ -85,7 +119,42 @@ def remedy(finding: Finding, seen: Observation) -> Cure:
         key="merge",
         title=f"join {', '.join(heads)} by the new revision {draft.id}",
         steps=(EditFile(path=draft.path, before=None, after=draft.text),),
+        default=False,
     )
+
+
+def _on_top(
+    finding: Finding, seen: Observation, heads: Sequence[str], fails: Collection[str]
+) -> Remedy | None:
+    """The branch that nobody has, with the other one below it; None where any of it was applied.
+
+    `fails` are heads that cannot come last. Never a default: databases that were not looked at may
+    have it.
+    """
+    if len(heads) != 2 or not seen.has("version_tables") or not seen.has("position"):
+        return None
+    history = seen.history
+    rows = [row for table in seen.version_tables for row in table.rows if row]
+    applied = history.closure(rows) | seen.position.applied
+    applied |= {partial.id for partial in seen.position.partial}
+    for head, block in reversed(branches.own(history, heads).items()):
+        first = [id for id in block if not set(history.parents[id]) & set(block)]
+        if (
+            head in fails
+            or set(block) & applied
+            or len(first) != 1
+            or len(history.by_id[first[0]].down) != 1
+        ):
+            continue
+        below = next(h for h in heads if h != head)
+        edit = files.edited(seen, history.by_id[first[0]], "down_revision", below)
+        if edit is not None:
+            title = f"put {first[0]} on top of {below}: this database has nothing of it"
+            step = replace(edit, hazards=(Hazard.REWRITES_HISTORY,))  # other databases may have it
+            return Remedy(
+                finding=finding, key="reparent", title=title, steps=(step,), default=False
+            )
+    return None
 
 
 CHECK = Check(

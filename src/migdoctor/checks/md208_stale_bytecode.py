@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from migdoctor.cures import files
 from migdoctor.graph import Bytecode
 from migdoctor.model import (
     Check,
@@ -54,8 +55,15 @@ def find(seen: Observation) -> Iterator[Finding]:
 
 
 def remedy(finding: Finding, seen: Observation) -> Cure:
-    """Rename it, unless a row names its id: then it may be the only copy of that migration."""
+    """Rename it, unless something needs its revision: then its source comes back.
+
+    Where the source was seen nowhere this may be the only copy of that migration.
+    """
     code = next(c for c in phantoms(seen) if str(c.path) == finding.subject)
+    needed = not seen.has("version_tables") or any(code.id in t.rows for t in seen.version_tables)
+    needed |= any(code.id in r.down or code.id in r.depends_on for r in seen.history.revisions)
+    if needed and code.id and (back := files.restored(finding, seen, (code.id,))):
+        return back
     if not seen.has("version_tables") or any(code.id in t.rows for t in seen.version_tables):
         return NeedsHuman(
             finding=finding,

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterator
 
-from migdoctor.model import Check, Cure, Evidence, Finding, NeedsHuman, Observation, Severity
+from migdoctor.cures import files
+from migdoctor.model import (
+    Check,
+    Cure,
+    Evidence,
+    Finding,
+    NeedsHuman,
+    Observation,
+    Remedy,
+    Severity,
+)
 
 ALEMBIC = 32  # alembic creates version_num as VARCHAR(32)
 
@@ -39,15 +49,40 @@ def find(seen: Observation) -> Iterator[Finding]:
             )
 
 
-def remedy(finding: Finding, seen: Observation) -> Cure:
-    """The column is MD408's to widen; where there is none yet, a person creates it."""
+def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
+    """The column is MD408's to widen; where there is none yet, a person widens it or the id goes.
+
+    A shorter id may be chosen where this database does not have the long one.
+    """
     if seen.version_table is not None:
-        return NeedsHuman(finding=finding, why="cured by MD408, which widens the column")
-    return NeedsHuman(
+        human = NeedsHuman(finding=finding, why="cured by MD408, which widens the column")
+        return (human,)
+    human = NeedsHuman(
         finding=finding,
         why="there is no version table yet: create it with a wider column before the first "
         "upgrade, or shorten the id if no database has it",
     )
+    return (human, *_shortened(finding, seen))
+
+
+def _shortened(finding: Finding, seen: Observation) -> tuple[Remedy, ...]:
+    """The first characters that are unique, in the file and in those that name it."""
+    history, long = seen.history, finding.subject
+    short = long[: limit(seen)].rstrip("_")
+    if any(id.startswith(short) for id in history.by_id if id != long):
+        return ()
+    steps = [files.edited(seen, history.by_id[long], "revision", short)]
+    for revision in history.by_id.values():
+        for field, ids in (("down_revision", revision.down), ("depends_on", revision.depends_on)):
+            if long in ids:
+                new = tuple(short if id == long else id for id in ids)
+                value = new[0] if len(new) == 1 else new
+                steps.append(files.edited(seen, revision, field, value))
+    done = tuple(step for step in steps if step is not None)
+    if len(done) < len(steps) or len({step.path for step in done}) < len(done):
+        return ()
+    title = f"shorten {long} to {short}, in every file that names it"
+    return (Remedy(finding=finding, key="shorten", title=title, steps=done, default=False),)
 
 
 CHECK = Check(

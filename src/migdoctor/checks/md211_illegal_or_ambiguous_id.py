@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from migdoctor.cures.files import ILLEGAL
 from migdoctor.graph import Revision
 from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
 
-ILLEGAL = "@-+:"  # alembic.script.revision._revision_illegal_chars
 SYMBOLS = ("head", "heads", "base")
 
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator
 
 from migdoctor import rows
-from migdoctor.cures import place, standing
+from migdoctor.cures import files, place, standing
 from migdoctor.model import Check, Cure, Evidence, Finding, NeedsHuman, Observation, Severity
 
 
@@ -40,29 +40,40 @@ def find(seen: Observation) -> Iterator[Finding]:
 
 
 def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
-    """The file first, where it was seen; else the located revision, where the schema proves it."""
+    """The file first, where it was seen; then one in its place; then the located revision.
+
+    What git could not be asked about is not lost: then nothing is put in its place unasked.
+    """
     table, human = seen.version_table, _to_decide(finding, seen)
-    if table is None or not seen.has("position") or not seen.history.trustworthy:
-        return (human,)
     values = unknown(seen)
-    file_is_known = any(v in rows.sightings(seen) for v in values)
+    back = files.restored(finding, seen, values)
+    if table is None or not seen.has("position") or not seen.history.trustworthy:
+        return (back or human,)
+    known = any(v in rows.sightings(seen) for v in values)
     foreign = standing.foreign(seen, seen.position.state)
+    sure = not known and not foreign
+    searched = "sightings" not in seen.missing
+    bridge = place.bridge(finding, seen, values, default=sure and searched)
     cures = place.record(
         finding,
         seen,
         table=(table.schema, table.name),
         before=table.rows,
-        default=not file_is_known and not foreign,
+        default=sure and not (bridge and bridge.default),
     )
-    if file_is_known:
-        return (human, *(cure for cure in cures if not isinstance(cure, NeedsHuman)))
-    if foreign:
+    if bridge:
+        cures = (bridge, *(cure for cure in cures if not isinstance(cure, NeedsHuman)))
+    if sure:
+        return cures
+    if known:
+        first: Cure = back or human
+    else:
         why = (
             f"{standing.lines(foreign[:3])}; that may be the work of the lost revision, or of "
             "another application whose row this is"
         )
-        return (NeedsHuman(finding=finding, why=why), *cures)
-    return cures
+        first = NeedsHuman(finding=finding, why=why)
+    return (first, *(cure for cure in cures if not isinstance(cure, NeedsHuman)))
 
 
 def _to_decide(finding: Finding, seen: Observation) -> NeedsHuman:
@@ -74,8 +85,10 @@ def _to_decide(finding: Finding, seen: Observation) -> NeedsHuman:
             "had it, and bring the file back"
         )
     else:
-        places = "; ".join(f"{s.id} from {s.where} ({s.path})" for s in seen_at)
-        why = f"bring back the file of {places}, after reading what it does"
+        places = "; ".join(f"{s.id} from {files.told(s)}" for s in seen_at)
+        lost = sorted({id for s in seen_at for id in s.missing})
+        also = f" (its ancestors {', '.join(lost)} were not seen)" if lost else ""
+        why = f"bring back the file of {places}{also}, after reading what it does"
     return NeedsHuman(finding=finding, why=f"{why}; never stamp head to get rid of the message")
 
 
@@ -85,7 +98,7 @@ def _help(values: tuple[str, ...], seen: Observation) -> str:
     if any(v in rows.sightings(seen) for v in values):
         return "Bring the missing revision file back; change nothing in the database."
     if seen.has("position") and place.place(seen).located:
-        return "If the file is lost for good, record the revision where the schema is."
+        return "If the file is lost for good, put one in its place that does nothing."
     return "Find the revision file: other branches, the last release, a colleague's checkout."
 
 
@@ -96,9 +109,9 @@ def _about(value: str, seen: Observation) -> str:
     if "sightings" in seen.missing:
         lines.append(f"not searched elsewhere: {seen.missing['sightings'].why}")
     elif sighting is None:
-        lines.append("not seen in git (of this checkout) or in bytecode")
+        lines.append("not seen in git (any branch, tag, stash, reflog), packages or bytecode")
     else:
-        lines.append(f"seen in {sighting.source}: {sighting.where}, {sighting.path}")
+        lines.append(f"seen in {sighting.source}: {files.told(sighting)}")
         if sighting.leads_to:
             lines.append(f"it follows {' <- '.join(reversed(sighting.leads_to))}")
     begin = [id for id in ids if id.startswith(value)]

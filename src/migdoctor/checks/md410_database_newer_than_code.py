@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from migdoctor import rows
-from migdoctor.cures import standing
+from migdoctor.cures import files, place, standing
 from migdoctor.facts import Sighting
 from migdoctor.model import Check, Cure, Evidence, Finding, NeedsHuman, Observation, Severity
 
@@ -72,26 +72,34 @@ def _sightings(seen: Observation) -> list[Sighting]:
     return [known[v] for v in dict.fromkeys(unknown(seen)) if v in known]
 
 
-def remedy(finding: Finding, seen: Observation) -> Cure:
-    """Name the code that fits, and the way back that runs from that code only."""
+def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
+    """The missing files, and nothing in the database; else name the code that fits."""
+    if back := files.restored(finding, seen, set(unknown(seen))):
+        return (back,)
     newer = [s for s in _sightings(seen) if s.leads_to]
-    if not newer:
-        return NeedsHuman(
-            finding=finding,
-            why="find the release or branch that has the revision and run that; if another "
-            "application shares this version table, give it one of its own",
+    if newer:
+        first = newer[0]
+        why = (
+            f"run the code of {first.where} (it has {first.path}); to go back instead, run "
+            f"`alembic downgrade {first.leads_to[-1]}` from that code, after reading its "
+            "downgrade()"
         )
-    first = newer[0]
-    return NeedsHuman(
-        finding=finding,
-        why=f"run the code of {first.where} (it has {first.path}); to go back instead, run "
-        f"`alembic downgrade {first.leads_to[-1]}` from that code, after reading its downgrade()",
+        return (NeedsHuman(finding=finding, why=why),)
+    why = (
+        "find the release or branch that has the revision and run that; if another "
+        "application shares this version table, give it one of its own"
     )
+    human = NeedsHuman(finding=finding, why=why)
+    bridge = None
+    if seen.has("position"):
+        bridge = place.bridge(finding, seen, list(dict.fromkeys(unknown(seen))), default=False)
+    return (human, bridge) if bridge else (human,)
 
 
 def _where(sighting: Sighting) -> str:
     line = " <- ".join(reversed((sighting.id, *sighting.leads_to)))
-    return f"{sighting.source}: {sighting.where}\nfile: {sighting.path}\nline: {line}"
+    when = f", {sighting.when}" if sighting.when else ""
+    return f"{sighting.source}: {sighting.where}{when}\nfile: {sighting.path}\nline: {line}"
 
 
 CHECK = Check(

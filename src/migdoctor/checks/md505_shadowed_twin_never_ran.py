@@ -1,10 +1,20 @@
 """MD505: of two files with one revision id, one never ran here (incident 28)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from migdoctor.cures import rerun, standing
+from migdoctor.cures import rerun, standing, twins
 from migdoctor.graph import Revision
-from migdoctor.model import Check, Cure, Evidence, Finding, NeedsHuman, Observation, Severity
+from migdoctor.model import (
+    Check,
+    Cure,
+    Evidence,
+    Finding,
+    NeedsHuman,
+    Observation,
+    Remedy,
+    Severity,
+)
 
 
 def find(seen: Observation) -> Iterator[Finding]:
@@ -75,10 +85,24 @@ def _nothing_else(seen: Observation, told: standing.Standing, id: str) -> bool:
 
 
 def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
-    """The loaded file's own statements; of a file that alembic never loads none are known."""
+    """The files first (MD202): a file with an id of its own runs with the next upgrade.
+
+    Where they cannot be cured, the loaded file's own statements; of one that alembic never loads
+    none are known.
+    """
     told = standing.proven(seen)
+    files = [c for c in twins.cures(finding, seen, finding.subject) if isinstance(c, Remedy)]
+    first = next((c for c in files if c.default), None)
     if finding.subject in told.shadowed:
-        return rerun.run_again(finding, seen, (finding.subject,), told)
+        ran = rerun.run_again(finding, seen, (finding.subject,), told)
+        if first is None:
+            return ran
+        why = f"MD202 comes first ({first.title}); the next upgrade then runs it"
+        later = (replace(c, default=False) for c in ran if isinstance(c, Remedy))
+        return (NeedsHuman(finding=finding, why=why), *later)
+    if first is not None:
+        why = f"cured by MD202: {first.title}; the next upgrade then runs it"
+        return (NeedsHuman(finding=finding, why=why),)
     others = [r for r in seen.history.twins[finding.subject] if r.path == finding.path]
     name = others[0].path.name
     why = (

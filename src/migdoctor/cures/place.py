@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from migdoctor.cures import standing, statements
+from migdoctor.cures import files, standing, statements
 from migdoctor.cures.rerun import listed
 from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.model import Cure, Finding, NeedsHuman, Observation, Remedy, Sql, Stamp
@@ -92,6 +92,18 @@ def _choices(seen: Observation) -> tuple[tuple[str, ...], ...]:
         )
         found.append((*others, id))
     return tuple(found) if len(found) > 1 else ()
+
+
+def bridge(
+    finding: Finding, seen: Observation, values: Sequence[str], *, default: bool
+) -> Remedy | None:
+    """A revision that does nothing, under the one unknown id and on top of the located place."""
+    found = place(seen)
+    known = seen.history.closure(seen.stamped)
+    after = [id for id in found.located if id not in known]
+    if len(values) != 1 or len(after) != 1:
+        return None
+    return files.pass_through(finding, seen, values[0], after[0], default)
 
 
 def record(

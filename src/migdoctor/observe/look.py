@@ -1,11 +1,16 @@
 """observe: look at everything once, record what could not be seen, touch nothing."""
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from migdoctor.connect import Session, open_reading
+from migdoctor.cures import branches, edited
 from migdoctor.errors import CannotConnect, DoctorError, NotApplicable, NotObserved
 from migdoctor.facts import Activity, Draft, ModelDiff, TmpTable
 from migdoctor.graph import History
@@ -35,7 +40,8 @@ IN_DATABASE = (
     "models",
     "timeline",
     "position",
-    "sightings",
+    "orders",
+    "edits",
 )
 
 
@@ -70,13 +76,13 @@ def observe(target: Target, *, passing: bool = True) -> Observation:
     look = Looking()
     _files(target, look)
     if target.address is None:
-        return _blind(look, target.no_address or CannotConnect("No database address."))
+        return _blind(target, look, target.no_address or CannotConnect("No database address."))
     look.facts["dialect"] = target.address.dialect
     try:
         probe = activity.probe(target.address) if passing else Activity()
         session = open_reading(target.address)
     except CannotConnect as error:
-        return _blind(look, error)
+        return _blind(target, look, error)
     with session:
         _database(target, look, session, probe, passing)
     return look.observation()
@@ -137,12 +143,15 @@ def _merge_draft(target: Target, seen: Observation) -> Draft:
     if len(heads) < 2 or not seen.history.trustworthy:
         raise NotApplicable("merge_draft", "there is nothing to merge")
     rev_id = hashlib.sha256(" ".join(sorted(heads)).encode()).hexdigest()[:12]
-    return target.agent.merge(heads, rev_id, f"merge {' and '.join(heads)}")
+    copies = tuple(map(str, target.locations)) if target.moved else ()
+    made = target.agent.merge(heads, rev_id, f"merge {' and '.join(heads)}", copies)
+    return replace(made, path=target.home(made.path))
 
 
-def _blind(look: Looking, error: CannotConnect) -> Observation:
+def _blind(target: Target, look: Looking, error: CannotConnect) -> Observation:
     """No connection: everything in the database is unknown, the files are not."""
     look.facts["connect_error"] = error
+    _witnesses(target, look, passing=True)
     for name in IN_DATABASE:
         look.missing[name] = NotObserved(name, "there is no connection to the database")
     return look.observation()
@@ -168,7 +177,10 @@ def _database(
     look.at("models", lambda: _models(target, look.observation(), session, passing))
     look.at("timeline", lambda: _timeline(target, look.observation(), passing))
     look.at("position", lambda: _position(look.observation()))
-    look.at("sightings", lambda: _sightings(target, look.observation()))
+    _witnesses(target, look, passing)
+    look.at("orders", lambda: _orders(target, look.observation()))
+    look.at("edits", lambda: _edits(target, look.observation()))
+    look.facts |= _as_it_ran(look.observation())
 
 
 def _tmp_tables(
@@ -205,7 +217,12 @@ def _models(target: Target, seen: Observation, session: Session, passing: bool) 
 def _timeline(target: Target, seen: Observation, passing: bool) -> Timeline:
     if target.quick or not passing:
         raise NotApplicable("timeline", "--quick runs none of the project's code")
-    return timeline.read(target, seen)
+    shadowed = [r.path for same in seen.history.twins.values() for r in same[:-1]]
+    if not shadowed:
+        return timeline.read(target, seen)
+    # alembic takes a twin that it does not load for one more head, and stops where others follow.
+    with _copied(target, dict.fromkeys(shadowed)) as copy:
+        return timeline.read(copy, seen)
 
 
 def _position(seen: Observation) -> Position:
@@ -215,8 +232,99 @@ def _position(seen: Observation) -> Position:
     return locate(seen.timeline, seen.history, seen.schema.facts, seen.stamped, unknown)
 
 
-def _sightings(target: Target, seen: Observation) -> object:
-    unknown = tuple(r for r in dict.fromkeys(seen.rows) if r and r not in seen.history.by_id)
-    if not unknown:
+def _orders(target: Target, seen: Observation) -> tuple[Timeline, Timeline]:
+    """The history with its unlabelled branches in two orders, each replayed on the shadow."""
+    history = seen.history
+    if len(heads := history.unlabelled_heads) < 2:
+        raise NotApplicable("orders", "the history has one end")
+    known = seen.timeline
+    base, mine = list(known.revisions), branches.own(history, heads)
+    heads = tuple(sorted(heads, key=lambda h: base.index(h) if h in base else len(base)))
+    one, other = (branches.order(history, way, base) for way in (heads, heads[::-1]))
+    whose = [id for id in base if any(id in block for block in mine.values())]
+    whole = known.rung == "replay" and not known.failed
+    as_known = whole and whose == [id for head in heads for id in mine[head]]
+    return (
+        known if as_known else timeline.once(target, seen, one),
+        timeline.once(target, seen, other),
+    )
+
+
+def _as_it_ran(seen: Observation) -> dict[str, object]:
+    """Timeline and position of the released files, where the schema is nearer to those (MD210)."""
+    if not seen.has("edits") or not seen.has("position"):
         return {}
-    return witness.look(unknown, seen.history, target.project.locations, target.project.root)
+    before = seen.having(timeline=seen.edits[0])
+    position = _position(before)
+    better = position.distance < seen.position.distance and not before.timeline.failed
+    return {"timeline": before.timeline, "position": position} if better else {}
+
+
+def _edits(target: Target, seen: Observation) -> tuple[Timeline, Timeline]:
+    """The history with the first text of every applied revision that was edited, and as it is."""
+    texts = {}
+    if seen.timeline.rung != "replay" or seen.timeline.failed:
+        raise NotObserved("edits", "the history cannot be replayed from nothing")
+    for id in seen.history.closure(seen.stamped):
+        path = seen.history.by_id[id].path
+        now = seen.texts.get(path)
+        if now is not None and (was := edited.released(seen.versions.get(id, ()), now)):
+            texts[path] = was.text
+    if not texts:
+        raise NotApplicable("edits", "no applied revision was edited")
+    with _copied(target, texts) as past:
+        return timeline.once(past, seen), seen.timeline
+
+
+@contextlib.contextmanager
+def _copied(target: Target, texts: Mapping[Path, str | None]) -> Iterator[Target]:
+    """The target on a copy of its files, some of them with another text; None: without the file."""
+    with tempfile.TemporaryDirectory(prefix="migdoctor-") as folder:
+        moved = {}
+        for number, location in enumerate(target.project.locations):
+            if location.is_dir():
+                moved[location] = Path(folder, str(number))
+                shutil.copytree(target.place(location), moved[location], symlinks=True)
+        copy = replace(target, moved=moved)
+        for path, text in texts.items():
+            place = copy.place(path)
+            place.unlink()  # it may be a link to the project's own file
+            if text is not None:
+                place.write_bytes(text.encode("utf-8", "surrogateescape"))
+        yield copy
+
+
+def _witnesses(target: Target, look: Looking, passing: bool) -> None:
+    """What is known elsewhere of revisions: of those that are lost, and of those that are here."""
+    seen = look.observation()
+    if not seen.has("history"):
+        reason = seen.missing["history"]
+        look.missing |= dict.fromkeys(("sightings", "versions", "texts"), reason)
+        return
+    graph, project = seen.history, target.project
+    rows = [row for row in seen.rows if row] if seen.has("version_tables") else []
+    ask = witness.Witness(graph, project.locations, project.root, project.python)
+    lost = [row for row in rows if row not in graph.by_id]
+    lost += [name for _, name in (*graph.missing_parents, *graph.missing_dependencies)]
+    lost += [code.id for code in graph.bytecode if code.id]
+    sick = {*graph.twins, *(id for knot in graph.cycles for id in knot)}
+    applied = graph.closure(rows) if passing and not target.quick else frozenset()
+    look.at("sightings", lambda: ask.look(dict.fromkeys(lost)))
+    look.at("versions", lambda: ask.versions(sick | applied))
+    past = look.facts.get("versions", {})
+    now = {r.sha for r in graph.revisions}
+    wanted = {id for id, was in past.items() if any(v.sha not in now for v in was)}
+    if lost or sick or len(graph.heads) > 1 or any(len(id) > 32 for id in graph.by_id):
+        wanted |= graph.by_id.keys()
+    look.at("texts", lambda: _texts(target, graph, wanted))
+
+
+def _texts(target: Target, graph: History, ids: Collection[str]) -> Mapping[Path, str]:
+    """The files of some revisions as they are; one that cannot be read is left out."""
+    found = {}
+    for revision in graph.revisions:
+        if revision.id in ids and revision.path.suffix == ".py":
+            with contextlib.suppress(OSError):
+                data = target.place(revision.path).read_bytes()
+                found[revision.path] = data.decode("utf-8", "surrogateescape")
+    return found

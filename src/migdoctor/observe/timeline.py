@@ -82,6 +82,24 @@ def read(
     no code of the project may run or there is nothing to replay, NotObserved("timeline", why)
     where nothing can be replayed.
     """
+    return _guarded(target, seen, limit, on_progress or target.on_progress, None)
+
+
+def once(target: Target, seen: Observation, order: tuple[str, ...] = ()) -> Timeline:
+    """The history from nothing, as far as it goes, in a given order (none: alembic's own).
+
+    There is no weaker rung: `failed` says where it ended. Raises as `read`.
+    """
+    return _guarded(target, seen, LIMIT, target.on_progress, order)
+
+
+def _guarded(
+    target: Target,
+    seen: Observation,
+    limit: float,
+    on_progress: Progress,
+    order: tuple[str, ...] | None,
+) -> Timeline:
     if target.quick:
         raise NotApplicable("timeline", "--quick replays nothing")
     if not seen.history.revisions:
@@ -89,24 +107,31 @@ def read(
     if target.project.env_py is None and not target.project.via:
         raise NotObserved("timeline", "the project has no env.py")
     try:
-        return _read(target, seen, limit, on_progress or target.on_progress)
+        return _read(target, seen, limit, on_progress, order)
     except NotObserved as error:
         raise NotObserved("timeline", error.why) from None
     except AgentFailed as error:
         raise NotObserved("timeline", f"the history could not be run: {error.error}") from None
 
 
-def _read(target: Target, seen: Observation, limit: float, on_progress: Progress) -> Timeline:
+def _read(
+    target: Target,
+    seen: Observation,
+    limit: float,
+    on_progress: Progress,
+    order: tuple[str, ...] | None,
+) -> Timeline:
     assert target.address is not None
     where = target.agent.surroundings()
     sources = timeline_cache.sources(target, where["path"])
     scene = _scene(target, seen, sources) if target.address.dialect == "postgresql" else None
-    key = timeline_cache.key(target, where, sources, scene)
+    key = timeline_cache.key(target, where, sources, scene, order)
     known = timeline_cache.load(key)
     if known is None:
-        climb = _Climb(target, seen, scene, time.monotonic() + limit, on_progress)
+        deadline = time.monotonic() + limit
+        climb = _Climb(target, seen, scene, deadline, on_progress, order or ())
         try:
-            known = climb.best()
+            known = climb.best() if order is None else climb.rung("replay")
         finally:
             on_progress("replay", 0, 0)
         if not climb.late:
@@ -162,6 +187,7 @@ class _Climb:
     scene: Scene | None
     deadline: float
     on_progress: Progress | None
+    order: tuple[str, ...] = ()
     late: bool = False
 
     def best(self) -> Timeline:
@@ -193,7 +219,7 @@ class _Climb:
             said = lambda done, total: on_progress(rung, done, total)  # noqa: E731  one name for two cases
         with _stage(self.scene, self.target.shadow) as made:
             raw = self.target.agent.replay(
-                _question(self.target, made, max(left, 1.0), _OPTIONS[rung]), said
+                _question(self.target, made, max(left, 1.0), self.order, _OPTIONS[rung]), said
             )
             self.late = bool(raw["failed"] and "time limit" in raw["failed"][1])
             timeline = self.timeline(rung, raw)
@@ -277,7 +303,13 @@ def _stage(scene: Scene | None, shadow: Address | None) -> Iterator[Stage]:
         yield ready
 
 
-def _question(target: Target, made: Stage, limit: float, options: Mapping[str, bool]) -> Replay:
+def _question(
+    target: Target,
+    made: Stage,
+    limit: float,
+    order: tuple[str, ...],
+    options: Mapping[str, bool],
+) -> Replay:
     if made.url.startswith("sqlite"):
         watch = {"objects": sqlite.OBJECTS, "columns": sqlite.COLUMNS}
     else:
@@ -292,6 +324,7 @@ def _question(target: Target, made: Stage, limit: float, options: Mapping[str, b
         lacking=made.lacking,
         locations=tuple(map(str, target.locations)) if target.moved else (),
         limit=limit,
+        order=order,
         beyond=host.BEYOND if target.shadow else "",
         **options,
     )

@@ -155,9 +155,13 @@ def _module(stem: Path) -> Path | None:
 
 
 def key(
-    target: Target, where: Mapping[str, Any], found: Mapping[str, bytes], scene: Scene | None
+    target: Target,
+    where: Mapping[str, Any],
+    found: Mapping[str, bytes],
+    scene: Scene | None,
+    order: tuple[str, ...] | None = None,
 ) -> str:
-    """The name of the timeline that these make."""
+    """The name of the timeline that these make; `order` as in `timeline.once`."""
     digest = hashlib.sha256()
 
     def add(name: str, content: bytes) -> None:
@@ -185,6 +189,8 @@ def key(
         asdict(scene) if scene else None,
         _settings(found.values()),
     ]
+    if order is not None:
+        words.append(order)
     add("settings", json.dumps(words).encode())
     return digest.hexdigest()
 

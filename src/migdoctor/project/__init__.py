@@ -131,7 +131,8 @@ class Replay:
     rows out; `from_models` begins on a base made from the models; `tolerant` leaves revisions that
     fail out and goes on. `lacking` are extensions that are passed over. `locations` stand in for
     the version folders where they are given. `beyond` is a pattern of statements that are about
-    more than a database: on a server that is not the doctor's own they are passed over.
+    more than a database: on a server that is not the doctor's own they are passed over. `order`
+    are revisions in the order in which they are to run, empty: in alembic's own.
     """
 
     url: str
@@ -146,6 +147,7 @@ class Replay:
     lacking: tuple[str, ...] = ()
     locations: tuple[str, ...] = ()
     beyond: str = ""
+    order: tuple[str, ...] = ()
     limit: float = 300.0
 
 
@@ -248,12 +250,15 @@ class Agent:
         """
         return self._indexes.get(table, ())
 
-    def merge(self, heads: tuple[str, ...], rev_id: str, message: str) -> Draft:
+    def merge(
+        self, heads: tuple[str, ...], rev_id: str, message: str, locations: tuple[str, ...] = ()
+    ) -> Draft:
         """The merge revision of `heads`, rendered by alembic and not written.
 
-        Raises AgentFailed, also where alembic cannot load the history.
+        `locations` stand in for the version folders where they are given. Raises AgentFailed, also
+        where alembic cannot load the history.
         """
-        project = _project_of(self.project) | {"locations": list(self._locations)}
+        project = _project_of(self.project) | {"locations": list(locations or self._locations)}
         return _draft(
             self._ask("merge", heads=list(heads), rev_id=rev_id, message=message, project=project)
         )

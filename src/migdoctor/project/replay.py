@@ -102,6 +102,9 @@ class Recorder:
             else:
                 self.try_models(context)
             found = list(script._upgrade_revs("heads", heads))
+            if self.question["order"]:
+                place = {name: n for n, name in enumerate(self.question["order"])}
+                found.sort(key=lambda step: place.get(step.revision.revision, len(place)))
             self.total = len(found)
             self.start.append(self.watch.collect(context.connection, True))
             self.started = True

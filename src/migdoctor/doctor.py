@@ -31,6 +31,14 @@ def diagnose(asked: Asked) -> Report:
         return _diagnosed("diagnose", asked, checks, None, nothing(error))
 
 
+def watch(asked: Asked) -> Iterator[Report]:
+    """A fresh diagnosis each time the next one is asked for; env.py is asked only once."""
+    checks = _selected(asked)
+    with _target(asked) as target:
+        while True:
+            yield _diagnosed("diagnose", asked, checks, target, observe(target))
+
+
 def locate(asked: Asked) -> Report:
     """Where the live schema stands on the history; everything else is looked at as well.
 
@@ -145,7 +153,7 @@ def _verified(report: Report, outcome: Outcome, target: Target) -> Report:
 def _refuse_unsafe(report: Report, only: Mapping[str, str | None]) -> None:
     """Refused when a migration runs, the target is doubtful or cannot be written to."""
     codes = report.diagnosis.codes
-    if any(code.startswith("MD1") for code in only):
+    if only and all(code.startswith("MD1") for code in only):
         return
     if running := sorted(codes & {"MD101", "MD102", "MD104"}):
         raise Refused(

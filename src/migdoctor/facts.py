@@ -125,8 +125,10 @@ class Quarantined:
 class Session:
     """Another session (PostgreSQL) or process (SQLite) at work on this database.
 
-    `waits` and `blocks` are lock facts seen in one snapshot. `migrating` says why this session is
-    taken for a migration, None where it is not.
+    `migrating` says why this session is taken for a migration, None where it is not. `started`
+    tells it from a later one with the same pid (UTC, with microseconds). `waits` is the lock it
+    waits for, since `waited` seconds; `advisory` are the advisory locks it holds. `building` is
+    how far an index build is. `may_signal` says that our role may cancel or end it.
     """
 
     pid: int
@@ -139,6 +141,12 @@ class Session:
     blocked_by: tuple[int, ...] = ()
     holds: tuple[str, ...] = ()
     migrating: str | None = None
+    started: str = ""
+    waits: str = ""
+    waited: float | None = None
+    advisory: tuple[str, ...] = ()
+    building: str = ""
+    may_signal: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

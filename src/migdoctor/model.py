@@ -221,6 +221,7 @@ class Sql:
 
     `touches` names the thing it changes ("table main.t"); two remedies that touch the same thing
     never run in the same round. `rows` is the number of rows it must change, None: not counted.
+    `undo` () is for what changes nothing durable ("session 4711").
     """
 
     run: str

@@ -53,6 +53,7 @@ class Expect:
     allow: tuple[str, ...] = ()
     then: str | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
+    rehearsed: bool = True
 
 
 @dataclass(kw_only=True)
@@ -221,6 +222,8 @@ def _point(box: Box, url: str) -> None:
 def _step(box: Box, step: dict[str, Any]) -> None:
     """Do one `[[build]]` table."""
     match step:
+        case {"alembic": command, "waits": True}:
+            box.holders.append(_waiting_alembic(box, command))
         case {"alembic": command}:
             _alembic_step(box, step, command)
         case {"seed": True}:
@@ -256,6 +259,22 @@ def _alembic_step(box: Box, step: dict[str, Any], command: str) -> None:
         right = status == 0
     if not right:
         raise DoctorError(f"Sample {box.name}: alembic {command} ended with {status}:\n{output}")
+
+
+def _waiting_alembic(box: Box, command: str) -> subprocess.Popen[str]:
+    """A real alembic that is left waiting for a lock."""
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(
+        [sys.executable, "-m", "alembic", *command.split()],
+        cwd=box.folder, env=os.environ | box.env, stdin=nothing, stdout=nothing, stderr=nothing,
+        text=True,
+    )  # fmt: skip
+    here = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    if not _seen_waiting(box.owner_url, f"mode = 'AccessExclusiveLock' AND database = {here}"):
+        with process:
+            process.kill()
+        raise DoctorError(f"Sample {box.name}: alembic {command} does not wait for a lock.")
+    return process
 
 
 def _leave_bytecode(source: Path, beside: bool) -> None:
@@ -318,7 +337,9 @@ def _hold(url: str, sql: str, waits: bool) -> subprocess.Popen[str]:
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     pid = holder.stdout.readline().strip()
-    ready = _seen_waiting(url, pid) if waits else holder.stdout.readline().strip() == "held"
+    ready = (
+        _seen_waiting(url, f"pid = {pid}") if waits else holder.stdout.readline().strip() == "held"
+    )
     if not ready:
         with holder:
             holder.kill()
@@ -326,8 +347,8 @@ def _hold(url: str, sql: str, waits: bool) -> subprocess.Popen[str]:
     return holder
 
 
-def _seen_waiting(url: str, pid: str) -> bool:
-    waiting = f"SELECT 1 FROM pg_locks WHERE pid = {pid} AND NOT granted"
+def _seen_waiting(url: str, which: str) -> bool:
+    waiting = f"SELECT 1 FROM pg_locks WHERE {which} AND NOT granted"
     for _ in range(200):
         if run_sql(url, waiting):
             return True

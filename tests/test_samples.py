@@ -57,7 +57,7 @@ def test_sample(
     elif plan["steps"]:
         assert planned.document["rehearsal"]["passed"], planned.document["rehearsal"]["why"]
         assert planned.document["rehearsal"]["how"] != "none"
-        assert any(plan["diff"].values())
+        assert any(plan["diff"].values()) is expect.diff
 
     consent = [word for hazard in expect.allow for word in ("--allow", hazard)]
     fixed = ask(capfd, box, "fix", "--apply", *choice, *consent)

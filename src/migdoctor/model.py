@@ -17,10 +17,14 @@ from migdoctor.facts import (
     Activity,
     Certainty,
     Draft,
+    Health,
     Identity,
     ModelDiff,
+    Origin,
+    Orphans,
     Quarantined,
     Schema,
+    Sequence,
     Sighting,
     TmpTable,
     VersionTable,
@@ -59,8 +63,7 @@ class Observation:
     """Everything seen at one moment.
 
     A fact that could not be read is absent: touching it raises `NotObserved` (blind) or
-    `NotApplicable` (it has no meaning here), whichever was recorded in `missing`. So a check
-    writes `seen.rows` and can neither forget nor invent a fact.
+    `NotApplicable` (no meaning here), as recorded in `missing`: a check can invent no fact.
     """
 
     config_error: DoctorError | None  # no usable configuration: nothing else could be looked at
@@ -79,6 +82,10 @@ class Observation:
     quarantined: tuple[Quarantined, ...]
     activity: Activity
     identity: Identity
+    health: Health
+    sequences: tuple[Sequence, ...]
+    orphans: tuple[Orphans, ...]
+    origins: Mapping[str, Origin]  # by the name of an unhealthy object
     models: ModelDiff
     timeline: Timeline  # the project's own history, replayed on a throw-away shadow
     position: Position  # where the live schema stands on it
@@ -386,9 +393,6 @@ class Diagnosis:
     @property
     def codes(self) -> frozenset[str]:
         return frozenset(f.code for f in self.findings)
-
-
-# --- quoting: exact text for people and for the server ------------------------------------------
 
 
 def quoted(*names: str) -> str:

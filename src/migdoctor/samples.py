@@ -54,6 +54,7 @@ class Expect:
     then: str | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
     rehearsed: bool = True
+    diff: bool = True
 
 
 @dataclass(kw_only=True)
@@ -243,6 +244,10 @@ def _step(box: Box, step: dict[str, Any]) -> None:
             _role(box, role)
         case {"url": url}:
             _point(box, url.format(dir=box.folder, url=box.owner_url))
+        case {"release": True}:
+            box.release()
+        case {"sql": sql, "fails": text}:
+            _failing(box, sql, text)
         case {"sql": _} | {"sql_sqlite": _} | {"sql_postgresql": _}:
             run_sql(box.owner_url, step.get(f"sql_{box.dialect}", step.get("sql", "")))
         case _:
@@ -275,6 +280,16 @@ def _waiting_alembic(box: Box, command: str) -> subprocess.Popen[str]:
             process.kill()
         raise DoctorError(f"Sample {box.name}: alembic {command} does not wait for a lock.")
     return process
+
+
+def _failing(box: Box, sql: str, text: str) -> None:
+    try:
+        run_sql(box.owner_url, sql)
+    except (psycopg.Error, sqlite3.Error) as error:
+        if text in str(error):
+            return
+        raise
+    raise DoctorError(f"Sample {box.name}: this should have failed: {sql}")
 
 
 def _leave_bytecode(source: Path, beside: bool) -> None:

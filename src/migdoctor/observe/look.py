@@ -13,10 +13,13 @@ from migdoctor.locate import locate
 from migdoctor.model import Observation
 from migdoctor.observe import (
     activity,
+    health,
     history,
     identity,
     leftovers,
+    measures,
     models,
+    origins,
     schema,
     timeline,
     version_table,
@@ -32,6 +35,10 @@ IN_DATABASE = (
     "quarantined",
     "activity",
     "identity",
+    "health",
+    "sequences",
+    "orphans",
+    "origins",
     "models",
     "timeline",
     "position",
@@ -154,8 +161,12 @@ def _database(
         look.facts["quarantined"] = put_aside
         look.at("tmp_tables", lambda: _tmp_tables(target, tmp, session, passing))
     look.at("identity", lambda: identity.read(session, look.observation().version_table))
+    look.at("health", lambda: health.read(session))
+    _measure(target, look, session, passing)
     look.at("models", lambda: _models(target, look.observation(), session, passing))
     look.at("timeline", lambda: _timeline(target, look.observation(), passing))
+    look.at("schema", lambda: health.as_meant(look.observation()))
+    look.at("origins", lambda: origins.read(look.observation()))
     look.at("position", lambda: _position(look.observation()))
     look.at("sightings", lambda: _sightings(target, look.observation()))
 
@@ -177,6 +188,19 @@ def _tmp_tables(
         )
     except DoctorError:  # models that cannot be loaded must not hide the leftover itself
         return tmp
+
+
+def _measure(target: Target, look: Looking, session: Session, passing: bool) -> None:
+    """What only the rows of users' tables can tell."""
+    if target.quick or not passing:
+        for name in ("sequences", "orphans"):
+            look.missing[name] = NotApplicable(name, "--quick reads no row of a user's table")
+        return
+    seen = look.observation()
+    if session.dialect == "postgresql":
+        look.at("health", lambda: measures.counted(session, seen.health, seen.schema))
+    look.at("sequences", lambda: measures.sequences(session, seen.schema))
+    look.at("orphans", lambda: measures.orphans(session, look.observation()))
 
 
 def _models(target: Target, seen: Observation, session: Session, passing: bool) -> ModelDiff:
@@ -201,7 +225,7 @@ def _position(seen: Observation) -> Position:
     """Where live stands; what was unreadable there, or cannot be compared, counts nowhere."""
     shut = {*seen.schema.unreadable, *seen.timeline.incomparable}
     unknown = frozenset((s, t) for s, _, t in (name.partition(".") for name in shut))
-    return locate(seen.timeline, seen.history, seen.schema.facts, seen.stamped, unknown)
+    return locate(seen.timeline, seen.history, seen.schema.as_meant, seen.stamped, unknown)
 
 
 def _sightings(target: Target, seen: Observation) -> object:

@@ -145,7 +145,7 @@ def _rebuild(finding: Finding, index: WeakIndex, seen: Observation) -> Cure:
 
 
 def _drop(index: WeakIndex) -> Sql:
-    """A copy on somebody's server may lack it, hence IF EXISTS. Nothing is lost: no query used it."""
+    """A copy on another server may lack it, hence IF EXISTS. Nothing is lost: no query used it."""
     name = quoted(index.key.schema, index.key.name)
     return Sql(
         run=f"DROP INDEX CONCURRENTLY IF EXISTS {name}",

@@ -73,6 +73,8 @@ def healthy(**changes: Any) -> Observation:
         quarantined=(),
         activity=Activity(),
         identity=IDENTITY,
+        copies=(),
+        needs=(),
         health=Health(),
         sequences=(),
         orphans=(),

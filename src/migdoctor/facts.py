@@ -307,6 +307,23 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """The tables of one schema that another schema has as well, beside a version table each.
+
+    `tables` are (name, number of rows, a large one estimated by the server; None where nobody
+    could look). `referenced` says that something outside depends on one of them.
+    """
+
+    schema: str
+    tables: tuple[tuple[str, int | None], ...]
+    referenced: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return all(rows == 0 for _, rows in self.tables)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """One difference between the live database and the models, as alembic's autogenerate says.
 

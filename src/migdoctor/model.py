@@ -16,6 +16,7 @@ from migdoctor.errors import DoctorError, NotApplicable, NotObserved
 from migdoctor.facts import (
     Activity,
     Certainty,
+    Copy,
     Draft,
     Health,
     Identity,
@@ -82,6 +83,8 @@ class Observation:
     quarantined: tuple[Quarantined, ...]
     activity: Activity
     identity: Identity
+    copies: tuple[Copy, ...]  # schemas that hold the same tables and a version table each
+    needs: tuple[tuple[str, str], ...]  # (what pending revisions lack, statement for a DBA)
     health: Health
     sequences: tuple[Sequence, ...]
     orphans: tuple[Orphans, ...]

@@ -47,7 +47,5 @@ def ailing(
 
 def origins(name: str, revision: str, *, proven: bool = True) -> dict[str, Origin]:
     return {
-        name: Origin(
-            revision=revision, path=Path(f"versions/{revision}.py"), line=7, proven=proven
-        )
+        name: Origin(revision=revision, path=Path(f"versions/{revision}.py"), line=7, proven=proven)
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from migdoctor.connect import Session, open_reading
 from migdoctor.errors import CannotConnect, DoctorError, NotApplicable, NotObserved
-from migdoctor.facts import Activity, Draft, ModelDiff, TmpTable
+from migdoctor.facts import Activity, Copy, Draft, ModelDiff, TmpTable
 from migdoctor.graph import History
 from migdoctor.locate import locate
 from migdoctor.model import Observation
@@ -19,9 +19,11 @@ from migdoctor.observe import (
     leftovers,
     measures,
     models,
+    needs,
     origins,
     schema,
     timeline,
+    twins,
     version_table,
     witness,
 )
@@ -35,6 +37,8 @@ IN_DATABASE = (
     "quarantined",
     "activity",
     "identity",
+    "copies",
+    "needs",
     "health",
     "sequences",
     "orphans",
@@ -161,10 +165,12 @@ def _database(
         look.facts["quarantined"] = put_aside
         look.at("tmp_tables", lambda: _tmp_tables(target, tmp, session, passing))
     look.at("identity", lambda: identity.read(session, look.observation().version_table))
+    look.at("copies", lambda: _copies(target, look.observation(), session, passing))
     look.at("health", lambda: health.read(session))
     _measure(target, look, session, passing)
     look.at("models", lambda: _models(target, look.observation(), session, passing))
     look.at("timeline", lambda: _timeline(target, look.observation(), passing))
+    look.at("needs", lambda: needs.read(session, look.observation()))
     look.at("schema", lambda: health.as_meant(look.observation()))
     look.at("origins", lambda: origins.read(look.observation()))
     look.at("position", lambda: _position(look.observation()))
@@ -188,6 +194,12 @@ def _tmp_tables(
         )
     except DoctorError:  # models that cannot be loaded must not hide the leftover itself
         return tmp
+
+
+def _copies(target: Target, seen: Observation, session: Session, passing: bool) -> tuple[Copy, ...]:
+    if target.quick or not passing:
+        raise NotApplicable("copies", "--quick reads no row of a user's table")
+    return twins.read(session, seen.version_tables, seen.schema)
 
 
 def _measure(target: Target, look: Looking, session: Session, passing: bool) -> None:

@@ -174,7 +174,8 @@ class Identity:
 
     `read_only` and the entries of `lacks` are sentences ("in recovery: this is a replica"), empty
     where all is well. `statements` are what a DBA would have to run for the entries of `lacks`.
-    `size` is that of the file in bytes (SQLite), None on a server.
+    `size` is that of the file in bytes (SQLite), None on a server. `note` says what stands between
+    us and the server.
     """
 
     dialect: str
@@ -187,6 +188,7 @@ class Identity:
     lacks: tuple[str, ...] = ()
     statements: tuple[str, ...] = ()
     size: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

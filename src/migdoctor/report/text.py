@@ -128,7 +128,8 @@ class _Page:
             _wrapped(self.out, f"recorded   {rows or 'nothing'} in {table}", 0)
         if located := summary(seen):
             _wrapped(self.out, f"located    {located}", 0)
-        for note in target.notes:
+        between = (seen.identity.note,) if seen.has("identity") and seen.identity.note else ()
+        for note in (*target.notes, *between):
             _wrapped(self.out, f"note       {note}", 0)
 
     def _finding(self, treatment: Treatment, brief: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import alembic
 import sqlalchemy
 
-from tests.bench import graph, startup, statements
+from tests.bench import graph, postgresql, startup, statements
 
 Row = tuple[str, float, float]
 
@@ -31,6 +31,11 @@ def revisions(more: int) -> list[Row]:
 
 def counts(_more: int) -> list[Row]:
     return statements.measure()
+
+
+def against_check(more: int) -> list[Row]:
+    postgresql.PAIRS = 5 * more
+    return postgresql.measure()
 
 
 def replay(more: int) -> list[Row]:
@@ -52,7 +57,7 @@ def main() -> int:
         f"SQLAlchemy {sqlalchemy.__version__}, {os.cpu_count()} processors"
     )
     say(f"{'what':64} {'measured':>9} {'ceiling':>8}")
-    measures: list[Callable[[int], list[Row]]] = [start, revisions, counts, replay]
+    measures: list[Callable[[int], list[Row]]] = [start, revisions, counts, against_check, replay]
     over = 0
     for measure in measures:
         rows = measure(1)

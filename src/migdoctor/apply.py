@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol, assert_never
 
 from migdoctor.connect import Session, StatementFailed, open_writing
+from migdoctor.cures.sessions import is_passing
 from migdoctor.errors import DoctorError, Refused
 from migdoctor.journal import Journal, Run, mark_undone
 from migdoctor.model import EditFile, Hazard, MoveFile, Sql, Stamp, Step, stamp_statements
@@ -69,7 +70,8 @@ def apply(rehearsal: Rehearsal, target: Target, allow: frozenset[Hazard]) -> Out
             f"If that is what you want, add --allow {','.join(lacking)}.",
         )
     with _guarded(target, plan.steps) as session:
-        _refuse_moved(plan.durable, observe(target, passing=False).durable())
+        if not all(is_passing(step) for step in plan.steps):
+            _refuse_moved(plan.durable, observe(target, passing=False).durable())
         with Journal(plan, target.address.masked if target.address else "no database") as journal:
             outcome = run_steps(session, plan.steps, journal, run=journal.run)
             journal.end(outcome.error)
@@ -85,6 +87,11 @@ def undo(run: Run, target: Target) -> tuple[Step, ...]:
     if run.undone:
         raise Refused(f"Run {run.run} was taken back before.", "There is nothing left to undo.")
     steps = (*run.done, *_really_done(run, target))
+    if steps and all(is_passing(step) for step in steps):
+        raise Refused(
+            f"Run {run.run} only ended what others were running; nothing can be taken back.",
+            "Start again what was cancelled, when its way is free.",
+        )
     inverse = [back for step in reversed(steps) for back in _inverse(step)]
     with _guarded(target, inverse) as session:
         outcome = run_steps(session, inverse, Unrecorded(), run=None)
@@ -290,8 +297,9 @@ class _Runner:
     def _counted(self, sql: str, rows: int | None) -> None:
         changed = self._open().run(sql)
         if rows is not None and changed != rows:
+            verb = "found" if sql.startswith("SELECT") else "changed"
             raise StepFailed(
-                f"{sql} changed {changed} rows, not {rows}.",
+                f"{sql} {verb} {changed} rows, not {rows}.",
                 "It was rolled back; run `migdoctor diagnose` again.",
             )
 

@@ -121,6 +121,9 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
     show_default=True,
     help="Exit 1 from this severity on.",
 )
+@click.option(
+    "--watch", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Look again, until Ctrl-C."
+)
 @command
 def diagnose(**given: Any) -> int:
     """Look at everything and report; change nothing."""
@@ -128,18 +131,43 @@ def diagnose(**given: Any) -> int:
     from migdoctor.model import Severity
 
     with _progress(given) as tell:
-        report = doctor.diagnose(
-            _asked(
-                given,
-                quick=given["quick"],
-                select=_words(given["select"]),
-                ignore=_words(given["ignore"]),
-                fail_on=Severity(given["fail_on"]),
-                on_progress=tell,
-            )
+        asked = _asked(
+            given,
+            quick=given["quick"] or given["watch"] is not None,
+            select=_words(given["select"]),
+            ignore=_words(given["ignore"]),
+            fail_on=Severity(given["fail_on"]),
+            on_progress=tell,
         )
+        if given["watch"] is not None:
+            return _watch(asked, given)
+        report = doctor.diagnose(asked)
     _emit(report, given)
     return report.exit_code
+
+
+def _watch(asked: "Asked", given: dict[str, Any]) -> int:
+    """Show one quick diagnosis after another; the status of the last one when interrupted."""
+    import time
+
+    from migdoctor import doctor
+
+    if given["form"] != "text" or given["output"]:
+        raise click.UsageError("--watch shows text on the screen; leave out --format and -o.")
+    code = None
+    try:
+        for report in doctor.watch(asked):
+            if sys.stdout.isatty():
+                click.echo("\033[2J\033[3J\033[H", nl=False, color=True)
+            click.echo(f"{time.strftime('%H:%M:%S')}, every {given['watch']:g} s; Ctrl-C ends it")
+            _emit(report, given)
+            sys.stdout.flush()
+            code = report.exit_code
+            time.sleep(given["watch"])
+    except KeyboardInterrupt:
+        if code is None:
+            raise
+    return code or 0
 
 
 @cli.command()

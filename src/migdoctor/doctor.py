@@ -39,6 +39,14 @@ def diagnose(asked: Asked) -> Report:
         return replace(report, exit_code=error.exit_code)
 
 
+def watch(asked: Asked) -> Iterator[Report]:
+    """A fresh diagnosis each time the next one is asked for; env.py is asked only once."""
+    checks = _selected(asked)
+    with _target(asked) as target:
+        while True:
+            yield _diagnosed("diagnose", asked, checks, target, observe(target))
+
+
 def locate(asked: Asked) -> Report:
     """Where the live schema stands on the history; everything else is looked at as well.
 
@@ -169,7 +177,7 @@ def _verified(report: Report, outcome: Outcome, target: Target) -> Report:
 def _refuse_unsafe(report: Report, only: Mapping[str, str | None]) -> None:
     """Refused when a migration runs, the target is doubtful or cannot be written to."""
     codes = report.diagnosis.codes
-    if any(code.startswith("MD1") for code in only):
+    if only and all(code.startswith("MD1") for code in only):
         return
     if running := sorted(codes & {"MD101", "MD102", "MD104"}):
         raise Refused(

@@ -34,11 +34,21 @@ class Schema:
     `unreadable` maps "schema.table" to the reason why that relation was left out (locked, no
     right); what is unreadable is unknown, never missing.
     `sql` holds the stored text of SQLite objects, keyed (type, name) as in sqlite_master.
+    `meant` are facts as they were meant, where only their health differs (an INVALID index, a
+    disabled trigger), None: they count as not there. Those have findings of their own.
     """
 
     facts: Mapping[FactKey, str]
     unreadable: Mapping[str, str] = field(default_factory=dict)
     sql: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    meant: Mapping[FactKey, str | None] = field(default_factory=dict)
+
+    @cached_property
+    def as_meant(self) -> Mapping[FactKey, str]:
+        """The facts to be compared with the history."""
+        if not self.meant:
+            return self.facts
+        return {k: v for k, v in {**self.facts, **self.meant}.items() if v is not None}
 
     @cached_property
     def tables(self) -> frozenset[tuple[str, str]]:
@@ -125,8 +135,10 @@ class Quarantined:
 class Session:
     """Another session (PostgreSQL) or process (SQLite) at work on this database.
 
-    `waits` and `blocks` are lock facts seen in one snapshot. `migrating` says why this session is
-    taken for a migration, None where it is not.
+    `migrating` says why this session is taken for a migration, None where it is not. `started`
+    tells it from a later one with the same pid (UTC, with microseconds). `waits` is the lock it
+    waits for, since `waited` seconds; `advisory` are the advisory locks it holds. `building` is
+    how far an index build is. `may_signal` says that our role may cancel or end it.
     """
 
     pid: int
@@ -139,6 +151,12 @@ class Session:
     blocked_by: tuple[int, ...] = ()
     holds: tuple[str, ...] = ()
     migrating: str | None = None
+    started: str = ""
+    waits: str = ""
+    waited: float | None = None
+    advisory: tuple[str, ...] = ()
+    building: str = ""
+    may_signal: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +174,8 @@ class Identity:
 
     `read_only` and the entries of `lacks` are sentences ("in recovery: this is a replica"), empty
     where all is well. `statements` are what a DBA would have to run for the entries of `lacks`.
-    `size` is that of the file in bytes (SQLite), None on a server.
+    `size` is that of the file in bytes (SQLite), None on a server. `note` says what stands between
+    us and the server.
     """
 
     dialect: str
@@ -169,6 +188,141 @@ class Identity:
     lacks: tuple[str, ...] = ()
     statements: tuple[str, ...] = ()
     size: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeakIndex:
+    """An index that is not valid, or whose name is that of a leftover of REINDEX CONCURRENTLY.
+
+    `building`: somebody has the table in a lock that a build takes. `constraint` is the one that
+    it backs, `sibling` the valid index of the same table and columns that a `_ccnew` stands beside.
+    `duplicates` are groups of rows that a unique index cannot take, None: not counted, with
+    `why_not`.
+    """
+
+    key: FactKey
+    unique: bool
+    valid: bool
+    building: bool
+    constraint: str = ""
+    sibling: str = ""
+    duplicates: tuple[str, ...] | None = None
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unvalidated:
+    """A constraint that is NOT VALID. `violations` None: not counted, with `why_not`."""
+
+    key: FactKey
+    definition: str
+    busy: bool
+    violations: int | None = None
+    shown: str = ""
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusedEnum:
+    """An enum type on which nothing depends."""
+
+    key: FactKey
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisabledTriggers:
+    """The disabled triggers of one table: by name those of users, and those of foreign keys.
+
+    `foreign_keys` are (child table, constraint, rows without parent or None where not counted).
+    """
+
+    schema: str
+    table: str
+    names: tuple[str, ...]
+    internal: tuple[str, ...] = ()
+    foreign_keys: tuple[tuple[str, str, int | None], ...] = ()
+    all_of_table: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphans:
+    """Rows whose foreign key leads nowhere. `count` None: not counted, with `why_not`."""
+
+    table: str
+    constraint: str
+    parent: str
+    count: int | None
+    shown: str = ""
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaleCollation:
+    """A collation, '' for the database's own, whose provider has another version than recorded."""
+
+    name: str
+    recorded: str
+    actual: str
+    indexes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What is there and not well (toolbox D5); empty on engines that have no such thing.
+
+    `owners` are (schema, owner, number of tables, names) of schemas with several owners.
+    """
+
+    indexes: tuple[WeakIndex, ...] = ()
+    unvalidated: tuple[Unvalidated, ...] = ()
+    enums: tuple[UnusedEnum, ...] = ()
+    triggers: tuple[DisabledTriggers, ...] = ()
+    collations: tuple[StaleCollation, ...] = ()
+    owners: tuple[tuple[str, str, int, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sequence:
+    """A sequence that feeds a column which an index begins with. `upcoming` is its next value."""
+
+    schema: str
+    name: str
+    table: str
+    column: str
+    upcoming: int
+    highest: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The revision that makes an object, and the line of its file that names it.
+
+    `proven`: the replay has shown it; else the file only names it.
+    """
+
+    revision: str
+    path: Path
+    line: int | None
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """The tables of one schema that another schema has as well, beside a version table each.
+
+    `tables` are (name, number of rows, a large one estimated by the server; None where nobody
+    could look). `referenced` says that something outside depends on one of them.
+    """
+
+    schema: str
+    tables: tuple[tuple[str, int | None], ...]
+    referenced: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return all(rows == 0 for _, rows in self.tables)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,16 @@ from migdoctor.errors import DoctorError, NotApplicable, NotObserved
 from migdoctor.facts import (
     Activity,
     Certainty,
+    Copy,
     Draft,
+    Health,
     Identity,
     ModelDiff,
+    Origin,
+    Orphans,
     Quarantined,
     Schema,
+    Sequence,
     Sighting,
     TmpTable,
     Version,
@@ -60,8 +65,7 @@ class Observation:
     """Everything seen at one moment.
 
     A fact that could not be read is absent: touching it raises `NotObserved` (blind) or
-    `NotApplicable` (it has no meaning here), whichever was recorded in `missing`. So a check
-    writes `seen.rows` and can neither forget nor invent a fact.
+    `NotApplicable` (no meaning here), as recorded in `missing`: a check can invent no fact.
     """
 
     config_error: DoctorError | None  # no usable configuration: nothing else could be looked at
@@ -80,6 +84,12 @@ class Observation:
     quarantined: tuple[Quarantined, ...]
     activity: Activity
     identity: Identity
+    copies: tuple[Copy, ...]  # schemas that hold the same tables and a version table each
+    needs: tuple[tuple[str, str], ...]  # (what pending revisions lack, statement for a DBA)
+    health: Health
+    sequences: tuple[Sequence, ...]
+    orphans: tuple[Orphans, ...]
+    origins: Mapping[str, Origin]  # by the name of an unhealthy object
     models: ModelDiff
     timeline: Timeline  # the project's own history, replayed on a throw-away shadow
     position: Position  # where the live schema stands on it
@@ -226,6 +236,7 @@ class Sql:
 
     `touches` names the thing it changes ("table main.t"); two remedies that touch the same thing
     never run in the same round. `rows` is the number of rows it must change, None: not counted.
+    `undo` () is for what changes nothing durable ("session 4711").
     """
 
     run: str
@@ -390,9 +401,6 @@ class Diagnosis:
     @property
     def codes(self) -> frozenset[str]:
         return frozenset(f.code for f in self.findings)
-
-
-# --- quoting: exact text for people and for the server ------------------------------------------
 
 
 def quoted(*names: str) -> str:

@@ -165,10 +165,10 @@ def treat(
     (dry run); otherwise a default cure with a hazard outside `allow` is not taken.
     """
     by_code = {check.code: check for check in checks}
-    return tuple(
-        _choose(finding, _cures(by_code[finding.code], finding, seen), only, allow)
-        for finding in diagnosis.findings
-    )
+    cures = [_cures(by_code[finding.code], finding, seen) for finding in diagnosis.findings]
+    told = list(zip(diagnosis.findings, cures, strict=True))
+    _refuse_unknown_keys(told, only)
+    return tuple(_choose(finding, choice, only, allow) for finding, choice in told)
 
 
 def make_plan(
@@ -203,6 +203,23 @@ def _cures(check: Check, finding: Finding, seen: Observation) -> tuple[Cure, ...
     return cures if isinstance(cures, tuple) else (cures,)
 
 
+def _refuse_unknown_keys(
+    told: Sequence[tuple[Finding, tuple[Cure, ...]]], only: Mapping[str, str | None]
+) -> None:
+    """UsageError for a key that none of the findings of its code has (some may: pids are keys)."""
+    for code, key in only.items():
+        remedies = [
+            r
+            for f, cures in told
+            if f.code.startswith(code)
+            for r in cures
+            if isinstance(r, Remedy)
+        ]
+        if key is not None and remedies and all(r.key != key for r in remedies):
+            keys = ", ".join(dict.fromkeys(f"{r.finding.code}:{r.key}" for r in remedies))
+            raise UsageError(f"{code} has no cure '{key}' here.", f"It has: {keys}.")
+
+
 def _choose(
     finding: Finding,
     cures: tuple[Cure, ...],
@@ -216,12 +233,8 @@ def _choose(
     key = next((key for _code, key in matches if key), None)
     if key is not None:
         named = next((r for r in remedies if r.key == key), None)
-        if not remedies:
-            return Treatment(finding=finding, cures=cures, taken=None)
-        if named is None:
-            keys = ", ".join(f"{finding.code}:{r.key}" for r in remedies) or "none"
-            raise UsageError(f"{finding.code} has no cure '{key}' here.", f"It has: {keys}.")
-        return Treatment(finding=finding, cures=cures, taken=named)
+        why = "another one was chosen by --only" if remedies and named is None else ""
+        return Treatment(finding=finding, cures=cures, taken=named, why_not=why)
     default = next((r for r in remedies if r.default), None)
     if default is None:
         reasons = [c.why for c in cures if isinstance(c, NeedsHuman)][:1]

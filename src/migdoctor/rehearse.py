@@ -14,6 +14,7 @@ from pathlib import Path
 
 from migdoctor.apply import Unrecorded, run_steps
 from migdoctor.connect import open_reading, open_writing
+from migdoctor.cures.sessions import is_passing
 from migdoctor.diagnose import diagnose
 from migdoctor.errors import NotObserved
 from migdoctor.model import (
@@ -41,6 +42,7 @@ CANNOT_SHOW = {
     "schema-copy": "A schema copy has no rows: data that violates a new rule does not show.",
     "none": "Nothing was rehearsed.",
 }
+NO_SESSIONS = "sessions cannot be copied, and each of these steps looks once more before it acts"
 
 Planner = Callable[[Diagnosis, Observation], Plan]
 
@@ -55,6 +57,8 @@ def rehearse(
     """
     if not plan.remedies:
         return _unheld(plan, "there is nothing to rehearse")
+    if all(is_passing(step) for step in plan.steps):
+        return _unheld(plan, NO_SESSIONS)
     checks = [check for check in checks if not check.code.startswith(NOT_ON_A_COPY)]
     try:
         target.on_progress("rehearsal", 0, 1)
@@ -93,8 +97,9 @@ def _on_copy(
             break
         treatments = _joined(treatments, round_plan)
     whole = replace(plan, remedies=tuple(remedies), treatments=tuple(treatments))
-    verdict = judge(before, diagnosis, remedies)
-    problems = broken_promises(verdict, remedies)
+    copied = [r for r in remedies if not r.finding.code.startswith(NOT_ON_A_COPY)]
+    verdict = judge(before, diagnosis, copied)
+    problems = broken_promises(verdict, copied)
     why = "; ".join(problems) or None
     return _result(whole, how, why, verdict, _diffs(first, seen, whole.steps))
 
@@ -124,8 +129,10 @@ def _joined(treatments: list[Treatment], later: Plan) -> list[Treatment]:
 def _run(steps: Sequence[Step], copy: Target) -> str | None:
     """Run steps on the copy; why they failed, None when they did not.
 
-    NotObserved where a step would change more than the copy on somebody's server.
+    Steps about sessions are passed over. NotObserved where a step would change more than the copy
+    on somebody's server.
     """
+    steps = [step for step in steps if not is_passing(step)]
     if copy.shadow and any(isinstance(s, Sql) and host.reaches_beyond(s.run) for s in steps):
         raise NotObserved("copy", "the plan changes roles or settings of the whole server")
     if any(isinstance(step, Sql | Stamp) for step in steps) and copy.address:
@@ -143,9 +150,13 @@ def _result(
         passed=why is None,
         why=why,
         verdict=verdict,
-        cannot_show=CANNOT_SHOW[how],
+        cannot_show=" ".join(filter(None, (CANNOT_SHOW[how], _not_copied(plan)))),
         diffs=diffs,
     )
+
+
+def _not_copied(plan: Plan) -> str:
+    return f"Not rehearsed: {NO_SESSIONS}." if any(map(is_passing, plan.steps)) else ""
 
 
 def _unheld(plan: Plan, why: str) -> Rehearsal:

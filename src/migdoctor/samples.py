@@ -55,6 +55,8 @@ class Expect:
     allow: tuple[str, ...] = ()
     then: str | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
+    rehearsed: bool = True
+    diff: bool = True
 
 
 @dataclass(kw_only=True)
@@ -228,6 +230,8 @@ def _point(box: Box, url: str) -> None:
 def _step(box: Box, step: dict[str, Any]) -> None:
     """Do one `[[build]]` table."""
     match step:
+        case {"alembic": command, "waits": True}:
+            box.holders.append(_waiting_alembic(box, command))
         case {"alembic": command}:
             _alembic_step(box, step, command)
         case {"seed": True}:
@@ -254,6 +258,10 @@ def _step(box: Box, step: dict[str, Any]) -> None:
             _role(box, role)
         case {"url": url}:
             _point(box, url.format(dir=box.folder, url=box.owner_url))
+        case {"release": True}:
+            box.release()
+        case {"sql": sql, "fails": text}:
+            _failing(box, sql, text)
         case {"sql": _} | {"sql_sqlite": _} | {"sql_postgresql": _}:
             run_sql(box.owner_url, step.get(f"sql_{box.dialect}", step.get("sql", "")))
         case _:
@@ -270,6 +278,32 @@ def _alembic_step(box: Box, step: dict[str, Any], command: str) -> None:
         right = status == 0
     if not right:
         raise DoctorError(f"Sample {box.name}: alembic {command} ended with {status}:\n{output}")
+
+
+def _waiting_alembic(box: Box, command: str) -> subprocess.Popen[str]:
+    """A real alembic that is left waiting for a lock."""
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(
+        [sys.executable, "-m", "alembic", *command.split()],
+        cwd=box.folder, env=os.environ | box.env, stdin=nothing, stdout=nothing, stderr=nothing,
+        text=True,
+    )  # fmt: skip
+    here = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    if not _seen_waiting(box.owner_url, f"mode = 'AccessExclusiveLock' AND database = {here}"):
+        with process:
+            process.kill()
+        raise DoctorError(f"Sample {box.name}: alembic {command} does not wait for a lock.")
+    return process
+
+
+def _failing(box: Box, sql: str, text: str) -> None:
+    try:
+        run_sql(box.owner_url, sql)
+    except (psycopg.Error, sqlite3.Error) as error:
+        if text in str(error):
+            return
+        raise
+    raise DoctorError(f"Sample {box.name}: this should have failed: {sql}")
 
 
 def _leave_bytecode(source: Path, beside: bool) -> None:
@@ -332,7 +366,9 @@ def _hold(url: str, sql: str, waits: bool) -> subprocess.Popen[str]:
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     pid = holder.stdout.readline().strip()
-    ready = _seen_waiting(url, pid) if waits else holder.stdout.readline().strip() == "held"
+    ready = (
+        _seen_waiting(url, f"pid = {pid}") if waits else holder.stdout.readline().strip() == "held"
+    )
     if not ready:
         with holder:
             holder.kill()
@@ -340,8 +376,8 @@ def _hold(url: str, sql: str, waits: bool) -> subprocess.Popen[str]:
     return holder
 
 
-def _seen_waiting(url: str, pid: str) -> bool:
-    waiting = f"SELECT 1 FROM pg_locks WHERE pid = {pid} AND NOT granted"
+def _seen_waiting(url: str, which: str) -> bool:
+    waiting = f"SELECT 1 FROM pg_locks WHERE {which} AND NOT granted"
     for _ in range(200):
         if run_sql(url, waiting):
             return True

@@ -15,7 +15,7 @@ from typing import Any
 import alembic
 import sqlalchemy
 
-from tests.bench import git, graph, startup, statements
+from tests.bench import git, graph, postgresql, startup, statements
 
 Row = tuple[str, float, float]
 
@@ -38,6 +38,11 @@ def lookups(more: int) -> list[Row]:
     return git.measure()
 
 
+def against_check(more: int) -> list[Row]:
+    postgresql.PAIRS = 5 * more
+    return postgresql.measure()
+
+
 def replay(more: int) -> list[Row]:
     """Where there is a benchmark of the replay, its rows."""
     if find_spec("tests.bench.replay") is None:
@@ -57,7 +62,9 @@ def main() -> int:
         f"SQLAlchemy {sqlalchemy.__version__}, {os.cpu_count()} processors"
     )
     say(f"{'what':64} {'measured':>9} {'ceiling':>8}")
-    measures: list[Callable[[int], list[Row]]] = [start, revisions, counts, lookups, replay]
+    measures: list[Callable[[int], list[Row]]] = [
+        *(start, revisions, counts, lookups, against_check, replay)
+    ]
     over = 0
     for measure in measures:
         rows = measure(1)

@@ -38,3 +38,16 @@ def test_one_right_is_one_right_and_no_statement_is_no_empty_block():
     (finding,) = CHECK.find(seen.having(identity=identity))
     assert "lacks 1 right that" in finding.message
     assert [e.title for e in finding.evidence] == ["what it lacks"]
+
+
+def test_what_pending_revisions_need_is_told_with_the_statements():
+    needs = (
+        ("app may not create schema audit", 'CREATE SCHEMA "audit" AUTHORIZATION "app"'),
+        ("extension vector is not installed on this server", ""),
+    )
+    (finding,) = CHECK.find(healthy(needs=needs))
+    assert "lacks 2 rights" in finding.message
+    assert "'does not exist'" in finding.message
+    what, run = finding.evidence
+    assert what.text.splitlines() == [text for text, _ in needs]
+    assert run.text == 'CREATE SCHEMA "audit" AUTHORIZATION "app"'

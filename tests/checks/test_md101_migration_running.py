@@ -2,8 +2,10 @@
 
 from migdoctor.checks.md101_migration_running import CHECK
 from migdoctor.facts import Activity, Session
-from migdoctor.model import NeedsHuman, Observation, Severity
+from migdoctor.model import Hazard, NeedsHuman, Observation, Severity
 from tests.facts import healthy
+
+START = "2026-11-21 03:10:00.000001+00"
 
 
 def session(pid: int, migrating: str | None, **more: object) -> Session:
@@ -48,7 +50,32 @@ def test_shows_who_since_when_and_what():
         "holds: users",
         "last statement: ALTER TABLE users ADD COLUMN nickname VARCHAR(40)",
     ]
-    assert isinstance(CHECK.remedy(finding, seen), NeedsHuman)
+    (cure,) = CHECK.remedy(finding, seen)  # nobody may be ended whose start is not known
+    assert isinstance(cure, NeedsHuman)
+
+
+def test_one_may_be_cancelled_or_ended_by_its_pid_and_never_unasked():
+    at_work = session(4711, "it builds an index", state="active", started=START)
+    seen = busy(at_work, dialect="postgresql")
+    (finding,) = CHECK.find(seen)
+    _, cancel, terminate = CHECK.remedy(finding, seen)
+    assert (cancel.key, cancel.default, cancel.hazards) == ("cancel-4711", False, ())
+    assert (terminate.key, terminate.default) == ("terminate-4711", False)
+    assert terminate.hazards == (Hazard.ENDS_SESSION,)
+    assert f"pid = 4711 AND backend_start = '{START}'" in terminate.steps[0].run
+
+
+def test_an_index_build_shows_how_far_it_is():
+    progress = "CREATE INDEX CONCURRENTLY ix on users: building index, 3 of 9 blocks"
+    seen = busy(session(7, "it builds an index", building=progress), dialect="postgresql")
+    (finding,) = CHECK.find(seen)
+    assert f"builds: {progress}" in finding.evidence[0].text
+    assert "even when its client is gone" in finding.evidence[1].text
+
+
+def test_silent_about_a_migration_that_hangs():
+    root = session(7, None)
+    assert not list(CHECK.find(busy(root, session(8, "alembic", blocked_by=(7,)))))
 
 
 def test_unknown_things_are_left_out():
@@ -58,12 +85,10 @@ def test_unknown_things_are_left_out():
 
 
 def test_two_racing_migrations_are_one_finding_with_both():
-    seen = busy(
-        session(1, "alembic"), session(2, "alembic", blocked_by=(1, 3)), dialect="postgresql"
-    )
+    seen = busy(session(1, "alembic"), session(2, "alembic", blocked_by=(1,)), dialect="postgresql")
     (finding,) = CHECK.find(seen)
     assert [e.title for e in finding.evidence] == ["pid 1", "pid 2", "to ask again"]
-    assert "waits for pid 1, 3" in finding.evidence[1].text
+    assert "waits for pid 1" in finding.evidence[1].text
 
 
 def test_a_long_statement_is_one_short_line():

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from migdoctor.connect import Session, address_of, open_reading
-from migdoctor.observe import activity, identity, leftovers, schema, version_table
+from migdoctor.observe import activity, health, identity, leftovers, schema, version_table
 from tests.observe.databases import script
 
-POSTGRESQL_CEILING = 13
+POSTGRESQL_CEILING = 14
 SQLITE_CEILING = 7
 
 
@@ -35,6 +35,8 @@ def everything(session: Session) -> int:
     seen = schema.read(session, locked)
     leftovers.read(session, seen)
     identity.read(session, found[0])
+    if session.dialect == "postgresql":
+        health.read(session)
     return len(seen.facts)
 
 

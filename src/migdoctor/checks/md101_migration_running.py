@@ -2,50 +2,53 @@
 
 from collections.abc import Iterator
 
+from migdoctor.cures import sessions
 from migdoctor.facts import Session
-from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
+from migdoctor.model import (
+    Check,
+    Cure,
+    Evidence,
+    Finding,
+    NeedsHuman,
+    Observation,
+    Severity,
+)
 
-SHOWN = 300  # characters of a statement; the rest is in pg_stat_activity
-HOW_TO_LOOK = (
-    "SELECT pid, application_name, state, now() - xact_start AS open_for, "
-    "pg_blocking_pids(pid) AS waits_for, query FROM pg_stat_activity "
-    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+WAIT = (
+    "wait for it; if it hangs, find out what it waits for (the pids are in the evidence) "
+    "before you cancel anything"
 )
 
 
-def described(session: Session, dialect: str) -> str:
-    """What is known about one session, a line each; on SQLite a session is a process."""
-    doing = "command" if dialect == "sqlite" else "last statement"
-    query = " ".join(session.query.split())
-    who = ", ".join(
-        part
-        for part in (
-            session.application,
-            session.user and f"user {session.user}",
-            session.client and f"client {session.client}",
-        )
-        if part
+def at_work(seen: Observation) -> tuple[Session, ...]:
+    """Migrations that run, or wait for one that runs; MD102 tells of those that are blocked."""
+    known = sessions.by_pid(seen.activity.sessions)
+    halves = {sessions.blocks_itself(s, known) for s in known.values() if s.migrating}
+    return tuple(
+        s
+        for s in known.values()
+        if s.migrating and s not in halves and not sessions.stuck(s, known)
     )
-    lines = [
-        f"taken for a migration: {session.migrating}",
-        f"who: {who}" if who else "",
-        f"state: {session.state}" if session.state else "",
-        "" if session.seconds is None else f"open for: {session.seconds:.0f} s",
-        f"waits for pid {', '.join(map(str, session.blocked_by))}" if session.blocked_by else "",
-        f"holds: {', '.join(session.holds)}" if session.holds else "",
-        f"{doing}: {query[:SHOWN]}{'...' * (len(query) > SHOWN)}" if query else "",
-    ]
-    return "\n".join(line for line in lines if line)
 
 
 def find(seen: Observation) -> Iterator[Finding]:
-    """Speak when at least one session is taken for a migration."""
-    at_work = [s for s in seen.activity.sessions if s.migrating]
-    if not at_work:
+    """Speak when at least one session is taken for a migration that is not stuck."""
+    found = at_work(seen)
+    if not found:
         return
-    evidence = [Evidence(title=f"pid {s.pid}", text=described(s, seen.dialect)) for s in at_work]
+    evidence = [
+        Evidence(title=f"pid {s.pid}", text=sessions.described(s, seen.dialect)) for s in found
+    ]
+    if any(s.building for s in found):
+        evidence.append(
+            Evidence(
+                title="about the index build",
+                text="it goes on in the server even when its client is gone (a killed pod, a time "
+                "limit in CI), and the server cannot tell: let it end",
+            )
+        )
     if seen.dialect == "postgresql":
-        evidence.append(Evidence(title="to ask again", text=HOW_TO_LOOK))
+        evidence.append(Evidence(title="to ask again", text=sessions.HOW_TO_LOOK))
     yield Finding(
         code="MD101",
         subject="target",
@@ -56,13 +59,24 @@ def find(seen: Observation) -> Iterator[Finding]:
     )
 
 
+def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
+    """Nothing unasked; on PostgreSQL one of the pids may be cancelled or ended by name."""
+    cures: list[Cure] = [NeedsHuman(finding=finding, why=WAIT)]
+    if seen.dialect != "postgresql":
+        return tuple(cures)
+    for session in at_work(seen):
+        if not session.may_signal or not session.started:
+            continue
+        if session.state == "active":
+            cures.append(sessions.cancel(finding, session, waiting=False, default=False))
+        cures.append(sessions.terminate(finding, session))
+    return tuple(cures)
+
+
 CHECK = Check(
     code="MD101",
     name="migration-running",
     severity=Severity.WARNING,
     find=find,
-    remedy=leave_to_human(
-        "wait for it; if it hangs, find out what it waits for (the pids are in the evidence) "
-        "before you cancel anything"
-    ),
+    remedy=remedy,
 )

@@ -76,7 +76,7 @@ def drifts(seen: Observation) -> tuple[Drift, ...]:
         lost = {tmp.original for tmp in seen.tmp_tables if tmp.original_rows is None}
     return tuple(
         drift
-        for drift in seen.models.drifts
+        for drift in standing.model_drifts(seen)
         if not LEFTOVER.search(drift.subject) and drift.subject.split(".")[0] not in lost
     )
 

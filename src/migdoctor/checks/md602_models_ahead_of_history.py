@@ -25,12 +25,13 @@ def find(seen: Observation) -> Iterator[Finding]:
     exact = told.verdict == "at-head" and position.certainty == "certain"
     if not exact or standing.differences(seen, told.state):
         raise NotApplicable("models", "the database is not exactly as its history at head")
-    if not seen.models.drifts:
+    drifts = standing.model_drifts(seen)
+    if not drifts:
         return
-    lines = [drift.text for drift in seen.models.drifts[:SHOWN]]
-    if (more := len(seen.models.drifts) - SHOWN) > 0:
+    lines = [drift.text for drift in drifts[:SHOWN]]
+    if (more := len(drifts) - SHOWN) > 0:
         lines.append(f"... and {more} more")
-    places = "1 place" if len(seen.models.drifts) == 1 else f"{len(seen.models.drifts)} places"
+    places = "1 place" if len(drifts) == 1 else f"{len(drifts)} places"
     yield Finding(
         code="MD602",
         subject="models",

@@ -5,13 +5,14 @@ recorded and never ran, what ran and is not recorded, what ran in part, and the 
 schema should then have.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from migdoctor import rows
 from migdoctor.errors import NotApplicable, NotObserved
-from migdoctor.facts import Certainty, FactKey
+from migdoctor.facts import Certainty, Drift, FactKey
 from migdoctor.model import Evidence, Observation
 from migdoctor.timeline import Partial, State, Unit
 
@@ -209,6 +210,15 @@ def agrees(seen: Observation) -> bool:
     return bool(seen.rows) and not odd and not seen.position.partial
 
 
+def model_drifts(seen: Observation) -> tuple[Drift, ...]:
+    """Live against the models, without the indexes that an interrupted build left (MD303)."""
+    weak = {i.key.name for i in seen.health.indexes} if seen.has("health") else set()
+    weak -= {key.name for key in seen.schema.as_meant if key.kind == "index"}
+    return tuple(
+        d for d in seen.models.drifts if not weak.intersection(re.findall(r"[\w$]+", d.text))
+    )
+
+
 def edge(seen: Observation) -> str:
     """The revision that was not replayed and that the database may have had, or ''.
 
@@ -308,7 +318,8 @@ def _gap(seen: Observation, claimed: frozenset[str]) -> frozenset[str]:
     """
     if not seen.position.distance or not claimed:
         return frozenset()
-    live, whole = seen.timeline.as_migrated(seen.schema.facts).facts, seen.timeline.state(claimed)
+    live = seen.timeline.as_migrated(seen.schema.as_meant).facts
+    whole = seen.timeline.state(claimed)
     known = comparable(seen)
     gone = frozenset(
         id for id in claimed if state_of(seen.timeline.units[id], live, whole, known) == "missing"
@@ -351,7 +362,7 @@ def comparable(seen: Observation) -> Callable[[FactKey], bool]:
 
 def distance(seen: Observation, state: Mapping[FactKey, str]) -> int:
     """Facts touched by history in which live differs from `state`, a changed one counted twice."""
-    read, known = seen.timeline.as_migrated(seen.schema.facts), comparable(seen)
+    read, known = seen.timeline.as_migrated(seen.schema.as_meant), comparable(seen)
     return sum(
         (key in state) + (key in read.facts)
         for key in seen.timeline.touched - read.silent
@@ -364,7 +375,7 @@ def differences(seen: Observation, state: Mapping[FactKey, str]) -> tuple[Differ
 
     What no revision ever touched counts only in schemas that the history uses.
     """
-    live, known = seen.schema.facts, comparable(seen)
+    live, known = seen.schema.as_meant, comparable(seen)
     homes = {key.schema for key in seen.timeline.touched}
     keys = {k for k in state.keys() | live.keys() if known(k) and state.get(k) != live.get(k)}
     keys = {

@@ -28,13 +28,22 @@ _DDL_TEXT = re.compile(
     r"\s*(?:(?:--[^\n]*\n|/\*.*?\*/)\s*)*(ALTER|CREATE|DROP|REINDEX)\b", re.I | re.S
 )
 
-# pg_blocking_pids takes the lock manager's locks, so it is called for waiting sessions only.
+# pg_blocking_pids takes the lock manager's locks, so it is called for waiting sessions only. The
+# wait for somebody's transaction (CREATE INDEX CONCURRENTLY) names no database.
 _SESSIONS = f"""
-WITH locks AS MATERIALIZED (
-  SELECT l.pid, l.locktype, l.mode, l.granted, l.relation, l.classid, l.objid, l.objsubid
-  FROM pg_catalog.pg_locks l
-  WHERE l.database = (SELECT d.oid FROM pg_catalog.pg_database d
-                      WHERE d.datname = pg_catalog.current_database())
+WITH here AS MATERIALIZED (
+  SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()
+), snapshot AS MATERIALIZED (
+  SELECT l.pid, l.locktype, l.mode, l.granted, l.database, l.relation, l.classid, l.objid,
+         l.objsubid, {{waitstart}} AS waitstart
+  FROM pg_catalog.pg_locks l WHERE l.pid <> pg_catalog.pg_backend_pid()
+), locks AS MATERIALIZED (
+  SELECT * FROM snapshot WHERE database = (SELECT oid FROM here)
+), waiting AS MATERIALIZED (
+  SELECT DISTINCT ON (w.pid) w.*, n.nspname, c.relname FROM snapshot w
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = w.relation AND w.database = (SELECT oid FROM here)
+  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE NOT w.granted ORDER BY w.pid
 ), named AS (
   SELECT l.pid, l.mode, l.granted, coalesce(n.nspname, '') AS nspname,
          coalesce(c.relname, '') AS relname, coalesce(c.relkind::text, '') AS relkind,
@@ -42,21 +51,37 @@ WITH locks AS MATERIALIZED (
   FROM locks l
   LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation
   LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  WHERE l.locktype = 'relation' AND l.relation >= 16384 AND l.pid <> pg_catalog.pg_backend_pid()
+  WHERE l.locktype = 'relation' AND l.relation >= 16384
+), advisory AS (
+  SELECT l.pid, l.classid::int8 AS high, l.objid::int8 AS low, l.objsubid AS form FROM locks l
+  WHERE l.locktype = 'advisory' AND l.granted
 )
 SELECT a.pid, a.application_name, a.usename::text, host(a.client_addr), a.state, a.query,
        extract(epoch FROM pg_catalog.clock_timestamp()
                - coalesce(a.xact_start, a.state_change))::float8,
        a.backend_type,
-       CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks w WHERE w.pid = a.pid AND NOT w.granted)
-            THEN pg_catalog.pg_blocking_pids(a.pid) ELSE ARRAY[]::int4[] END,
+       CASE WHEN w.pid IS NULL THEN ARRAY[]::int4[] ELSE pg_catalog.pg_blocking_pids(a.pid) END,
        ARRAY(SELECT ARRAY[n.mode, n.granted::text, n.nspname, n.relname, n.relkind,
                           n.versions::text]
              FROM named n WHERE n.pid = a.pid ORDER BY n.nspname, n.relname, n.mode),
-       EXISTS (SELECT FROM locks g WHERE g.pid = a.pid AND g.locktype = 'advisory' AND g.granted
-               AND g.classid::int8 = {GUARD_KEY >> 32} AND g.objid::int8 = {GUARD_KEY & 0xFFFFFFFF}
-               AND g.objsubid = 1)
+       pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00',
+       ARRAY[w.locktype, w.mode, w.nspname::text, w.relname::text, w.classid::text, w.objid::text,
+             w.objsubid::text],
+       extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(w.waitstart, a.query_start))
+         ::float8,
+       ARRAY(SELECT ARRAY[v.high, v.low, v.form] FROM advisory v WHERE v.pid = a.pid ORDER BY 1),
+       (SELECT ARRAY[p.command, coalesce(i.relname::text, ''), coalesce(t.relname::text, ''),
+                     p.phase, p.blocks_done::text, p.blocks_total::text, p.tuples_done::text,
+                     p.tuples_total::text, p.current_locker_pid::text]
+        FROM pg_catalog.pg_stat_progress_create_index p
+        LEFT JOIN pg_catalog.pg_class i ON i.oid = p.index_relid
+        LEFT JOIN pg_catalog.pg_class t ON t.oid = p.relid WHERE p.pid = a.pid),
+       (SELECT own.rolsuper FROM pg_catalog.pg_roles own WHERE own.rolname = current_user)
+         OR (NOT coalesce(r.rolsuper, true) AND (pg_catalog.pg_has_role(a.usesysid, 'MEMBER')
+             OR pg_catalog.pg_has_role('pg_signal_backend', 'MEMBER')))
 FROM pg_catalog.pg_stat_activity a
+LEFT JOIN waiting w ON w.pid = a.pid
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
 WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
   AND coalesce(a.backend_type, '') <> 'parallel worker'
 ORDER BY a.pid"""
@@ -75,7 +100,9 @@ def read(session: Connection) -> Activity:
     if session.dialect == "sqlite":
         raise NotApplicable("activity", "SQLite is probed before the file is opened")
     try:
-        rows = session.query(_SESSIONS)
+        # pg_locks.waitstart is new in 14.
+        waitstart = "l.waitstart" if session.server_version >= 140000 else "NULL::timestamptz"
+        rows = session.query(_SESSIONS.replace("{waitstart}", waitstart))
     except NotObserved as error:
         raise NotObserved("activity", error.why) from None
     exclusive: dict[str, int] = {}
@@ -103,14 +130,22 @@ class _Lock:
 
     def __str__(self) -> str:
         verb = "" if self.granted else "waits for "
-        mode = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.mode.removesuffix("Lock")).upper()
-        return f"{verb}{mode} on {self.relation or 'a relation of its own transaction'}"
+        return f"{verb}{_mode(self.mode)} on {self.relation or 'a relation of its own transaction'}"
+
+
+def _mode(mode: str) -> str:
+    """A lock mode as the manual writes it."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode.removesuffix("Lock")).upper()
 
 
 def _session(row: tuple[Any, ...]) -> Session:
-    pid, application, user, client, state, query, seconds, kind, blocked_by, locks, guard = row
+    pid, application, user, client, state, query, seconds, kind, blocked_by, locks, *more = row
+    started, waits, waited, advisory, progress, may_signal = more
     held = [_Lock(lock) for lock in locks]
     background = kind not in (None, "client backend")
+    guard = [GUARD_KEY >> 32, GUARD_KEY & 0xFFFFFFFF, 1] in advisory
+    building = _building(progress) if progress else ""
+    waiting = _awaited(*waits) if waits[0] else ""
     return Session(
         pid=pid,
         application=application or (kind if background else ""),
@@ -121,14 +156,51 @@ def _session(row: tuple[Any, ...]) -> Session:
         seconds=seconds,
         blocked_by=tuple(sorted(set(blocked_by))),
         holds=tuple(dict.fromkeys(str(lock) for lock in held if lock.kind not in ("i", "t", "S"))),
-        migrating=None if background else _migrating(held, query or "", guard),
+        migrating=None if background else _migrating(held, query or "", guard, building),
+        started=started or "",
+        waits=waiting,
+        waited=waited if waiting else None,
+        advisory=tuple(_advisory(*key) for key in advisory),
+        building=building,
+        may_signal=bool(may_signal),
     )
 
 
-def _migrating(locks: list[_Lock], query: str, guard: bool) -> str | None:
+def _awaited(kind: str, mode: str, schema: str | None, table: str | None, *key: str | None) -> str:
+    """The lock that a session waits for, for people."""
+    if table:
+        return f"{_mode(mode)} on {schema}.{table}"
+    if kind == "advisory":
+        return f"advisory lock {_advisory(*(int(part or 0) for part in key))}"
+    if kind in ("virtualxid", "transactionid"):
+        return "the end of another transaction"
+    return f"{_mode(mode)} on a {kind}"
+
+
+def _advisory(high: int, low: int, form: int) -> str:
+    """The key as it was given: one number of 64 bits, or two of 32 (manual, view pg_locks)."""
+    return str(_signed(high << 32 | low, 64)) if form == 1 else f"{_signed(high)}, {_signed(low)}"
+
+
+def _signed(number: int, bits: int = 32) -> int:
+    return number - (1 << bits) if number >> (bits - 1) else number
+
+
+def _building(progress: list[str | None]) -> str:
+    command, index, table, phase, blocks, of_blocks, tuples, of_tuples, locker = progress
+    what = f"{command} {index}".strip() + (f" on {table}" if table else "") + f": {phase}"
+    for done, total, noun in ((blocks, of_blocks, "blocks"), (tuples, of_tuples, "tuples")):
+        if int(total or 0):
+            what += f", {done} of {total} {noun}"
+    return what + (f", waits for pid {locker}" if int(locker or 0) else "")
+
+
+def _migrating(locks: list[_Lock], query: str, guard: bool, building: str) -> str | None:
     """Why a session is taken for a migration; a mere reader of the version table is none."""
     if guard:
         return "it holds the guard lock of migdoctor"
+    if building:
+        return "it builds an index"
     table = next((lock for lock in locks if lock.versions), None)
     change = next((lock for lock in locks if lock.ddl or lock.writes), None)
     if table and change:

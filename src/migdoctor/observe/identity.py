@@ -66,6 +66,7 @@ def _postgresql(session: Session, table: VersionTable | None) -> Identity:
         lacks=lacks,
         statements=statements,
         size=size,
+        note=session.note,
     )
 
 

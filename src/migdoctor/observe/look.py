@@ -12,18 +12,23 @@ from typing import Any
 from migdoctor.connect import Session, open_reading
 from migdoctor.cures import branches, edited
 from migdoctor.errors import CannotConnect, DoctorError, NotApplicable, NotObserved
-from migdoctor.facts import Activity, Draft, ModelDiff, TmpTable
+from migdoctor.facts import Activity, Copy, Draft, ModelDiff, TmpTable
 from migdoctor.graph import History
 from migdoctor.locate import locate
 from migdoctor.model import Observation
 from migdoctor.observe import (
     activity,
+    health,
     history,
     identity,
     leftovers,
+    measures,
     models,
+    needs,
+    origins,
     schema,
     timeline,
+    twins,
     version_table,
     witness,
 )
@@ -37,6 +42,12 @@ IN_DATABASE = (
     "quarantined",
     "activity",
     "identity",
+    "copies",
+    "needs",
+    "health",
+    "sequences",
+    "orphans",
+    "origins",
     "models",
     "timeline",
     "position",
@@ -174,8 +185,14 @@ def _database(
         look.facts["quarantined"] = put_aside
         look.at("tmp_tables", lambda: _tmp_tables(target, tmp, session, passing))
     look.at("identity", lambda: identity.read(session, look.observation().version_table))
+    look.at("copies", lambda: _copies(target, look.observation(), session, passing))
+    look.at("health", lambda: health.read(session))
+    _measure(target, look, session, passing)
     look.at("models", lambda: _models(target, look.observation(), session, passing))
     look.at("timeline", lambda: _timeline(target, look.observation(), passing))
+    look.at("needs", lambda: needs.read(session, look.observation()))
+    look.at("schema", lambda: health.as_meant(look.observation()))
+    look.at("origins", lambda: origins.read(look.observation()))
     look.at("position", lambda: _position(look.observation()))
     _witnesses(target, look, passing)
     look.at("orders", lambda: _orders(target, look.observation()))
@@ -200,6 +217,25 @@ def _tmp_tables(
         )
     except DoctorError:  # models that cannot be loaded must not hide the leftover itself
         return tmp
+
+
+def _copies(target: Target, seen: Observation, session: Session, passing: bool) -> tuple[Copy, ...]:
+    if target.quick or not passing:
+        raise NotApplicable("copies", "--quick reads no row of a user's table")
+    return twins.read(session, seen.version_tables, seen.schema)
+
+
+def _measure(target: Target, look: Looking, session: Session, passing: bool) -> None:
+    """What only the rows of users' tables can tell."""
+    if target.quick or not passing:
+        for name in ("sequences", "orphans"):
+            look.missing[name] = NotApplicable(name, "--quick reads no row of a user's table")
+        return
+    seen = look.observation()
+    if session.dialect == "postgresql":
+        look.at("health", lambda: measures.counted(session, seen.health, seen.schema))
+    look.at("sequences", lambda: measures.sequences(session, seen.schema))
+    look.at("orphans", lambda: measures.orphans(session, look.observation()))
 
 
 def _models(target: Target, seen: Observation, session: Session, passing: bool) -> ModelDiff:
@@ -229,7 +265,7 @@ def _position(seen: Observation) -> Position:
     """Where live stands; what was unreadable there, or cannot be compared, counts nowhere."""
     shut = {*seen.schema.unreadable, *seen.timeline.incomparable}
     unknown = frozenset((s, t) for s, _, t in (name.partition(".") for name in shut))
-    return locate(seen.timeline, seen.history, seen.schema.facts, seen.stamped, unknown)
+    return locate(seen.timeline, seen.history, seen.schema.as_meant, seen.stamped, unknown)
 
 
 def _orders(target: Target, seen: Observation) -> tuple[Timeline, Timeline]:

@@ -234,7 +234,7 @@ def undo_text(step: Step, dialect: str) -> str | None:
     """What takes a step back, as text; None when nothing does."""
     match step:
         case Sql():
-            return None if step.undo is None else ";\n".join(step.undo)
+            return ";\n".join(step.undo) if step.undo else None
         case Stamp():
             back = Stamp(table=step.table, before=step.after, after=step.before)
             return step_text(back, dialect)

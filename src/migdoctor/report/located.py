@@ -77,7 +77,7 @@ def _differing(out: Console, seen: Observation, told: standing.Standing) -> None
         for sql, state in partly.statements_of(seen, part):
             _statement(out, sql, state)
     touched = [d for d in standing.differences(seen, told.state) if d.key in seen.timeline.touched]
-    read = seen.timeline.as_migrated(seen.schema.facts)
+    read = seen.timeline.as_migrated(seen.schema.as_meant)
     created = [
         d for d in touched if d.key in read.silent or read.facts.get(d.key) == told.state.get(d.key)
     ]

@@ -4,7 +4,8 @@ import shlex
 from typing import Any
 
 from migdoctor.cures import partly, standing
-from migdoctor.model import Observation
+from migdoctor.cures.sessions import is_passing
+from migdoctor.model import Observation, Remedy
 from migdoctor.result import Asked, Report
 
 
@@ -73,6 +74,9 @@ def next_command(report: Report) -> str:
         return _next_after_dry_run(report)
     if report.outcome and report.outcome.error:
         return _doctor("diagnose", asked)
+    if waiting := [t.finding.code for t in report.treatments if t.taken and _passes(t.taken)]:
+        # First this, alone and fast: nothing else is applied while a migration waits.
+        return _doctor(f"fix --quick --only {waiting[0]}", asked)
     if any(t.taken for t in report.treatments):
         return _doctor("fix", asked)
     if choice := next((t for t in report.treatments if t.remedies and not t.taken), None):
@@ -86,9 +90,14 @@ def next_command(report: Report) -> str:
     return ""
 
 
+def _passes(remedy: Remedy) -> bool:
+    return all(is_passing(step) for step in remedy.steps)
+
+
 def _next_after_dry_run(report: Report) -> str:
     assert report.plan is not None
     words = ["fix --apply"]
+    words += ["--quick"] * report.asked.quick
     words += [f"--only {only}" for only in report.asked.only]
     if report.plan.hazards:
         words.append(f"--allow {','.join(report.plan.hazards)}")

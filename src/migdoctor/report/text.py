@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from migdoctor.cures.sessions import is_passing
 from migdoctor.errors import DoctorError
 from migdoctor.model import Remedy, Severity, Step, hazards_of
 from migdoctor.plan import Plan, Rehearsal, Treatment
@@ -127,7 +128,8 @@ class _Page:
             _wrapped(self.out, f"recorded   {rows or 'nothing'} in {table}", 0)
         if located := summary(seen):
             _wrapped(self.out, f"located    {located}", 0)
-        for note in target.notes:
+        between = (seen.identity.note,) if seen.has("identity") and seen.identity.note else ()
+        for note in (*target.notes, *between):
             _wrapped(self.out, f"note       {note}", 0)
 
     def _finding(self, treatment: Treatment, brief: bool) -> None:
@@ -241,7 +243,7 @@ class _Page:
             for title, pairs in (("cured", verdict.cured), ("new", verdict.new)):
                 if pairs:
                     _wrapped(self.out, f"{title}: {_codes(pairs)}", 2)
-        if not outcome.error or outcome.done:
+        if any(not is_passing(step) for step in outcome.done):
             back = f"migdoctor undo {outcome.run}{options(self.report.asked)}"
             _code(self.out, f"to take it back: {back}", indent=2)
         self.out.print()

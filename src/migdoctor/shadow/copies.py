@@ -34,7 +34,14 @@ SELECT ARRAY(SELECT ARRAY[e.extname::text, n.nspname::text] FROM pg_catalog.pg_e
              JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace ORDER BY 1),
        ARRAY(SELECT DISTINCT r.rolname::text FROM pg_catalog.pg_policy p
              JOIN pg_catalog.pg_roles r ON r.oid = ANY(p.polroles)),
-       EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'public')"""
+       EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'public'),
+       ARRAY(SELECT ARRAY[pg_catalog.quote_ident(n.nspname) || '.'
+                          || pg_catalog.quote_ident(c.relname),
+                          pg_catalog.pg_get_indexdef(i.indexrelid)]
+             FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_'
+             ORDER BY 1)"""
 # Runs first, in psql's own connection: nothing is restored anywhere else.
 _ONLY_HERE = """
 DO $only$ BEGIN
@@ -161,7 +168,7 @@ def _remake(target: sqlite3.Connection, kind: str, name: str, sql: str) -> None:
 def _schema_copy(
     session: Session, versions: tuple[VersionTable, ...], shadow: Address | None
 ) -> Iterator[Address]:
-    ((extensions, roles, public),) = session.query(_NEEDS)
+    ((extensions, roles, public, invalid),) = session.query(_NEEDS)
     with contextlib.ExitStack() as stack:
         try:
             there = host.of(shadow)
@@ -171,6 +178,8 @@ def _schema_copy(
                 lacking = _prepare(target, there, dict(extensions), roles, public)
                 dump = _dump(session.address, programs, lacking)
                 _restore(programs, there, address, dump, lacking)
+                if there.private:
+                    _weaken(target, invalid)
                 _bring_over(target, session.search_path, versions)
         except NotObserved as error:
             raise NotObserved("copy", error.why) from None
@@ -282,6 +291,16 @@ def _restore(
         without = f" (the shadow lacks the extension {', '.join(lacking)})" if lacking else ""
         error = address.mask(_first_error(done.stderr))
         raise NotObserved("copy", f"the schema could not be restored: {error}{without}")
+
+
+def _weaken(target: Session, invalid: list[list[str]]) -> None:
+    """Make the invalid indexes, which pg_dump leaves out; only a superuser may call them so."""
+    for name, text in invalid:
+        target.run(text)
+        target.run(
+            "UPDATE pg_catalog.pg_index SET indisvalid = false "
+            f"WHERE indexrelid = {literal(name)}::pg_catalog.regclass"
+        )
 
 
 def _first_error(stderr: str) -> str:

@@ -1,0 +1,43 @@
+"""MD702: rows whose foreign key leads nowhere (incidents 39, 72).
+
+SQLite enforces foreign keys only where a connection asks for it; PostgreSQL does not while the
+triggers of the key are switched off. A key that is NOT VALID is told by MD304.
+"""
+
+from collections.abc import Iterator
+
+from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
+
+
+def find(seen: Observation) -> Iterator[Finding]:
+    """One finding for each foreign key."""
+    waiting = (
+        {(f"{u.key.schema}.{u.key.table}", u.key.name) for u in seen.health.unvalidated}
+        if seen.has("health")
+        else set()
+    )
+    for orphans in seen.orphans:
+        if not orphans.count or (orphans.table, orphans.constraint) in waiting:
+            continue
+        number = f"{orphans.count} row{'s' * (orphans.count > 1)} of {orphans.table}"
+        yield Finding(
+            code="MD702",
+            subject=orphans.constraint,
+            message=f"{number} {'have' if orphans.count > 1 else 'has'} no parent"
+            f"{f' in {orphans.parent}' if orphans.parent else ''} "
+            f"(foreign key {orphans.constraint}): a revision that rebuilds or validates the table "
+            "will fail on it",
+            help="Find out where the parents went before anything else: they may be in a backup.",
+            evidence=(Evidence(title="some of them", text=orphans.shown),) if orphans.shown else (),
+        )
+
+
+CHECK = Check(
+    code="MD702",
+    name="foreign-key-violations",
+    severity=Severity.WARNING,
+    find=find,
+    remedy=leave_to_human(
+        "which is wrong, the row or the missing parent, only you know; migdoctor deletes neither"
+    ),
+)

@@ -1,0 +1,51 @@
+"""MD603: labels are added at their place; nothing is taken away or moved."""
+
+from typing import Any
+
+from migdoctor.checks.md603_enum_label_drift import CHECK
+from migdoctor.facts import FactKey
+from migdoctor.model import NeedsHuman
+from tests.checks import placed
+
+KEY = FactKey("main", "", "enum", "mood")
+
+
+def sick(live: str, wanted: str) -> Any:
+    return placed.with_enum(KEY, live, wanted)
+
+
+def test_silent_where_the_labels_are_the_same() -> None:
+    assert not list(CHECK.find(sick("'a', 'b'", "'a', 'b'")))
+
+
+def test_missing_labels_come_to_their_places() -> None:
+    seen = sick("'b'", "'a', 'b', 'it''s'")
+    (finding,) = CHECK.find(seen)
+    assert "lacks a, it's" in finding.message
+    cure = CHECK.remedy(finding, seen)
+    assert [s.run for s in cure.steps] == [
+        "ALTER TYPE \"mood\" ADD VALUE IF NOT EXISTS 'a' BEFORE 'b'",
+        "ALTER TYPE \"mood\" ADD VALUE IF NOT EXISTS 'it''s' AFTER 'b'",
+    ]
+    assert not any(s.in_transaction for s in cure.steps)
+    assert cure.remains == ""
+
+
+def test_labels_that_no_revision_makes_are_only_shown() -> None:
+    seen = sick("'a', 'b', 'c'", "'a', 'b'")
+    (finding,) = CHECK.find(seen)
+    assert "has c that no revision makes" in finding.message
+    assert isinstance(CHECK.remedy(finding, seen), NeedsHuman)
+
+
+def test_another_order_is_only_shown() -> None:
+    seen = sick("'b', 'a'", "'a', 'b'")
+    (finding,) = CHECK.find(seen)
+    assert "in another order" in finding.message
+    assert isinstance(CHECK.remedy(finding, seen), NeedsHuman)
+
+
+def test_what_cannot_be_taken_away_remains() -> None:
+    seen = sick("'a', 'x'", "'a', 'b'")
+    (finding,) = CHECK.find(seen)
+    assert "x" in CHECK.remedy(finding, seen).remains

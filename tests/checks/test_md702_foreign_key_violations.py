@@ -1,0 +1,33 @@
+"""MD702: counted rows without parent; told once, and never deleted."""
+
+from typing import Any
+
+from migdoctor.checks.md702_foreign_key_violations import CHECK
+from migdoctor.facts import FactKey, Health, Orphans, Unvalidated
+from migdoctor.model import NeedsHuman
+from tests.facts import healthy
+
+
+def orphans(count: int | None, **more: Any) -> Orphans:
+    told: dict[str, Any] = {"table": "public.orders", "constraint": "fk", "parent": "users"}
+    return Orphans(count=count, **(told | more))
+
+
+def test_silent_where_there_are_none_or_nobody_could_count() -> None:
+    assert not list(CHECK.find(healthy()))
+    assert not list(CHECK.find(healthy(orphans=(orphans(0), orphans(None, why_not="slow")))))
+
+
+def test_silent_where_the_validation_tells_it() -> None:
+    key = FactKey("public", "orders", "foreign_key", "fk")
+    open_ = Unvalidated(key=key, definition="FOREIGN KEY ...", busy=False)
+    health = Health(unvalidated=(open_,))
+    assert not list(CHECK.find(healthy(orphans=(orphans(3),), health=health)))
+
+
+def test_shown_and_left_to_a_person() -> None:
+    seen = healthy(orphans=(orphans(3, shown="rowid 1, 2, 3"),))
+    (finding,) = CHECK.find(seen)
+    assert "3 rows of public.orders have no parent in users" in finding.message
+    assert finding.evidence[0].text == "rowid 1, 2, 3"
+    assert isinstance(CHECK.remedy(finding, seen), NeedsHuman)

@@ -156,3 +156,17 @@ def test_beside_the_head_it_is_restored_and_merged(
     assert where in seen.out
     assert dump(box) == before
     loads_and_upgrades(box)
+
+
+def test_a_file_that_is_there_with_other_content_is_never_written_over(
+    sample: Build, capfd: pytest.CaptureFixture[str]
+) -> None:
+    box = sample("healthy", "sqlite")
+    on_a_branch(box)
+    (box.folder / NAME).write_text("<<<<<<< HEAD\n=======\n>>>>>>> gifts\n")
+    before = picture(box)
+    planned = migdoctor(capfd, "fix", "--format", "json", *box.args).document
+    assert planned["plan"]["steps"] == []
+    whys = {left["code"]: left["why"] for left in planned["plan"]["left_to_humans"]}
+    assert "ddd4_gifts.py is there with other content" in whys["MD410"]
+    assert picture(box) == before

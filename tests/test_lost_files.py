@@ -12,6 +12,7 @@ import pytest
 
 from migdoctor.samples import Box
 from tests.running import dump, migdoctor, picture
+from tests.test_samples import fresh
 
 TEXT = '''"""gifts
 
@@ -97,14 +98,9 @@ def nowhere(box: Box) -> str:
     return ""
 
 
-def loads_and_upgrades(box: Box, to: str = "head") -> None:
+def loads_and_upgrades(box: Box) -> None:
     """On the broken database and on a fresh one, by alembic itself."""
-    ini = (box.folder / "alembic.ini").read_text()
-    line = next(x for x in ini.splitlines() if x.startswith("sqlalchemy.url"))
-    fresh = ini.replace(line, f"sqlalchemy.url = sqlite:///{box.folder / 'app.db.fresh'}")
-    (box.folder / "app.db.ini").write_text(fresh)
-    for options in ("", "-c app.db.ini "):
-        status, output = box.alembic(f"{options}upgrade {to}")
+    for status, output in (box.alembic("upgrade head"), fresh(box, "upgrade head")):
         assert status == 0, output
 
 

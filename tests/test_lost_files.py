@@ -12,6 +12,7 @@ import pytest
 
 from migdoctor.samples import Box
 from tests.running import dump, migdoctor, picture
+from tests.test_samples import fresh
 
 TEXT = '''"""gifts
 
@@ -97,14 +98,9 @@ def nowhere(box: Box) -> str:
     return ""
 
 
-def loads_and_upgrades(box: Box, to: str = "head") -> None:
+def loads_and_upgrades(box: Box) -> None:
     """On the broken database and on a fresh one, by alembic itself."""
-    ini = (box.folder / "alembic.ini").read_text()
-    line = next(x for x in ini.splitlines() if x.startswith("sqlalchemy.url"))
-    fresh = ini.replace(line, f"sqlalchemy.url = sqlite:///{box.folder / 'app.db.fresh'}")
-    (box.folder / "app.db.ini").write_text(fresh)
-    for options in ("", "-c app.db.ini "):
-        status, output = box.alembic(f"{options}upgrade {to}")
+    for status, output in (box.alembic("upgrade head"), fresh(box, "upgrade head")):
         assert status == 0, output
 
 
@@ -156,3 +152,17 @@ def test_beside_the_head_it_is_restored_and_merged(
     assert where in seen.out
     assert dump(box) == before
     loads_and_upgrades(box)
+
+
+def test_a_file_that_is_there_with_other_content_is_never_written_over(
+    sample: Build, capfd: pytest.CaptureFixture[str]
+) -> None:
+    box = sample("healthy", "sqlite")
+    on_a_branch(box)
+    (box.folder / NAME).write_text("<<<<<<< HEAD\n=======\n>>>>>>> gifts\n")
+    before = picture(box)
+    planned = migdoctor(capfd, "fix", "--format", "json", *box.args).document
+    assert planned["plan"]["steps"] == []
+    whys = {left["code"]: left["why"] for left in planned["plan"]["left_to_humans"]}
+    assert "ddd4_gifts.py is there with other content" in whys["MD410"]
+    assert picture(box) == before

@@ -1,44 +1,12 @@
-"""Every sick history that has a cure: after it alembic itself loads the files and upgrades.
-
-On the broken database and on a fresh one; `undo` brings every file back to the byte.
-"""
+"""A history that is sick in several ways: all are found from the files alone, and cured in turn."""
 
 from collections.abc import Callable
 
 import pytest
 
-from migdoctor import samples
 from migdoctor.samples import Box
-from tests.running import files_of, migdoctor, picture
+from tests.running import migdoctor, picture
 from tests.test_lost_files import loads_and_upgrades
-
-CURED = [
-    name
-    for name in samples.names()
-    if name.startswith(("md2", "md404_unknown_revision__other", "md404_unknown_revision__nowhere"))
-    and any(code.startswith(("MD2", "MD4")) for code in samples.expectation(name, "sqlite").plan)
-    and "sqlite" in samples.dialects(name)
-]
-
-
-@pytest.mark.parametrize("name", CURED)
-def test_alembic_loads_and_upgrades_after_the_cure_and_undo_is_exact(
-    name: str, sample: Callable[[str, str], Box], capfd: pytest.CaptureFixture[str]
-) -> None:
-    box = sample(name, "sqlite")
-    before, database = files_of(box), picture(box)[0]
-    only = [word for choice in box.expect.only for word in ("--only", choice)]
-    fixed = migdoctor(capfd, "fix", "--apply", "--format", "json", *only, *box.args).document
-    diff, steps = fixed["plan"]["diff"]["files"], fixed["plan"]["steps"]
-    assert fixed["outcome"]["error"] is None
-    assert {step["kind"] for step in steps} == {"file"}
-    for step in steps:
-        assert step["run"].split()[1].removeprefix("versions/") in diff
-    assert picture(box)[0] == database
-    assert migdoctor(capfd, "undo", fixed["outcome"]["run"], *box.args).code == 0
-    assert files_of(box) == before
-    migdoctor(capfd, "fix", "--apply", *only, *box.args)
-    loads_and_upgrades(box, "heads")
 
 
 def test_several_sicknesses_are_found_and_cured_in_one_run(

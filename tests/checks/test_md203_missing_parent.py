@@ -72,6 +72,12 @@ def test_it_is_not_written_over_another_file_or_into_a_shut_folder():
     assert "revision = 'gone9'" in why(CHECK, shut)
 
 
+def test_a_version_that_would_close_a_loop_is_not_brought_back():
+    heir = revision("ddd4", "gone9")
+    known = {"gone9": lost("gone9", "ddd4")}
+    assert isinstance(cures(CHECK, written(*CHAIN, heir, sightings=known))[0], NeedsHuman)
+
+
 def test_half_a_line_is_not_brought_back():
     heir = revision("ddd4", "gone9")
     known = {"gone9": lost("gone9", missing=("gone8",))}

@@ -311,6 +311,13 @@ def test_what_a_branch_had_before_it_was_merged_was_never_released(project: Proj
     assert [v.text for v in project.witness().versions(["bbb2"])["bbb2"]] == [path.read_text()]
 
 
+def test_inside_a_hook_of_another_repository(project: Project, monkeypatch: pytest.MonkeyPatch):
+    (project.versions / "aaa1_do.py").unlink()
+    monkeypatch.setenv("GIT_DIR", "/nowhere/.git")
+    monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere/index")
+    assert "aaa1" in project.look("aaa1")
+
+
 def test_time_is_limited(project: Project, monkeypatch: pytest.MonkeyPatch):
     project.add("ddd4", "aaa1").unlink()
     project.commit("delete")

@@ -50,12 +50,16 @@ Value = str | tuple[str, ...] | None
 def restored(finding: Finding, seen: Observation, ids: Collection[str]) -> Cure | None:
     """The files of `ids`, and of lost ancestors, from where they were seen.
 
-    None where the whole of them was not seen; NeedsHuman where a file may not be written.
+    None where the whole of them was not seen, or would close a loop; NeedsHuman where a file may
+    not be written.
     """
     known = rows.sightings(seen)
     sightings = [known[id] for id in ids if id in known and known[id].whole]
     if not sightings or len(sightings) < len(ids):
         return None
+    needing = {r.id for r in seen.history.revisions if {*ids} & {*r.down, *r.depends_on}}
+    if any(seen.history.closure(s.leads_to) & needing for s in sightings):
+        return None  # a version of it that comes after what is to come after it
     lost = {file.id: file for sighting in sightings for file in sighting.files}
     source = "; ".join(f"{s.id} from {told(s)}" for s in sightings)
     here = {r.path for r in seen.history.revisions} | {b.path for b in seen.history.broken}

@@ -222,6 +222,8 @@ class _Packages:
         sites = [s for pattern in SITES for s in (self._prefix or Path("/dev/null")).glob(pattern)]
         for site in dict.fromkeys(site.resolve() for site in sites):
             for record in sorted(site.glob("*.dist-info/RECORD")):
+                if record.parent.name.startswith("migdoctor-"):
+                    continue  # its samples are sick on purpose
                 package = record.parent.name.removesuffix(".dist-info").replace("-", " ")
                 for name in self._line.findall(_bytes(record)):
                     path = site / name.decode("utf-8", "surrogateescape")

@@ -1,21 +1,32 @@
 """MD603: labels are added at their place; nothing is taken away or moved."""
 
-from typing import Any
-
 from migdoctor.checks.md603_enum_label_drift import CHECK
-from migdoctor.facts import FactKey
-from migdoctor.model import NeedsHuman
-from tests.checks import placed
+from migdoctor.facts import FactKey, Schema
+from migdoctor.model import NeedsHuman, Observation
+from migdoctor.observe.health import as_meant
+from migdoctor.timeline import Recorded
+from tests.checks.placed import STATEMENTS, placed, timeline
 
 KEY = FactKey("main", "", "enum", "mood")
 
 
-def sick(live: str, wanted: str) -> Any:
-    return placed.with_enum(KEY, live, wanted)
+def sick(live: str, wanted: str, before: str = "") -> Observation:
+    """An enum that the last revision makes, or changes from `before`, and the database has so."""
+    making = Recorded(sql="CREATE TYPE mood ...", added={KEY: before or wanted})
+    changing = Recorded(sql="ALTER TYPE ...", added={KEY: wanted}, removed={KEY: before})
+    statements = (making, changing) if before else (making,)
+    told = timeline({**STATEMENTS, "ccc3": (*STATEMENTS["ccc3"], *statements)})
+    seen = placed("ccc3", recorded=told)
+    seen = seen.having(schema=Schema(facts={**seen.schema.facts, KEY: live}))
+    return seen.having(schema=as_meant(seen))
 
 
 def test_silent_where_the_labels_are_the_same() -> None:
     assert not list(CHECK.find(sick("'a', 'b'", "'a', 'b'")))
+
+
+def test_silent_where_an_earlier_place_of_the_history_has_them() -> None:
+    assert not list(CHECK.find(sick("'a'", "'a', 'b'", before="'a'")))
 
 
 def test_missing_labels_come_to_their_places() -> None:

@@ -1,6 +1,7 @@
 """What is not well on a real server, and what only looks so."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from migdoctor.connect import address_of, open_reading
 from migdoctor.facts import Health, Sequence
 from migdoctor.observe import activity, health, measures, schema
-from tests.observe.databases import driver, in_background, wait_for_lock
+from tests.facts import healthy
+from tests.observe.databases import driver, in_background, script, wait_for_lock
 
 Run = Callable[[str], None]
 
@@ -195,3 +197,33 @@ def test_counting_takes_no_lock_that_anybody_waits_for(pg: str, pg_run: Run) -> 
                 assert measures.sequences(session, schema.read(session, locked)) == ()
             root.execute("ROLLBACK")
     assert len(sequences(pg)) == 1
+
+
+# --- SQLite -------------------------------------------------------------------------------------
+
+
+def orphans(path: Path) -> list[tuple[str, int | None, str]]:
+    with open_reading(address_of(f"sqlite:///{path}")) as session:
+        found = measures.orphans(session, healthy())
+    return [(o.constraint, o.count, o.shown) for o in found]
+
+
+def test_rows_without_parent_in_sqlite(sq: Path) -> None:
+    script(
+        sq,
+        "CREATE TABLE p (id integer PRIMARY KEY); INSERT INTO p VALUES (1);"
+        "CREATE TABLE c (id integer PRIMARY KEY, p int REFERENCES p (id));"
+        "INSERT INTO c (p) VALUES (1), (NULL)",
+    )
+    assert orphans(sq) == []
+    script(sq, "INSERT INTO c (p) VALUES (7), (8)")
+    assert orphans(sq) == [("c to p", 2, "rowid 3, 4")]
+
+
+def test_a_key_that_sqlite_cannot_check(sq: Path) -> None:
+    script(
+        sq,
+        "CREATE TABLE p (id int, other int); CREATE TABLE c (p int REFERENCES p (other));"
+        "INSERT INTO c VALUES (7)",
+    )
+    assert orphans(sq) == []

@@ -199,10 +199,10 @@ def as_meant(seen: Observation) -> Schema:
     """The schema with `meant` filled in: what is unhealthy is no drift and no part of a revision.
 
     An invalid index of a recorded revision counts as made, one of a pending revision as not made.
-    Pure. Raises as its facts do where there is no timeline.
+    Pure; the schema itself where there is no timeline.
     """
     schema = seen.schema
-    if not seen.has("health") or not seen.has("timeline") or not seen.has("history"):
+    if not all(seen.has(name) for name in ("health", "timeline", "history", "version_tables")):
         return schema
     timeline = seen.timeline
     claimed = seen.history.closure(seen.stamped) & timeline.units.keys()

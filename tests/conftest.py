@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from migdoctor import samples
+from migdoctor.observe import git
 from migdoctor.samples import Box
 from migdoctor.shadow.server import Server
 from tests import running
@@ -18,6 +19,8 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("MIGDOCTOR_STATE", str(home / "state"))
     # Keyed by content, so that tests may share what the replay of the same history has found.
     monkeypatch.setenv("MIGDOCTOR_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    # On a busy machine the two seconds that git has would end a look, and the test with it.
+    monkeypatch.setattr(git, "SECONDS", 60.0)
     for name in ("ALEMBIC_CONFIG", "DATABASE_URL", "NO_COLOR", "FORCE_COLOR", "VIRTUAL_ENV"):
         monkeypatch.delenv(name, raising=False)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from migdoctor.checks.md702_foreign_key_violations import CHECK
-from migdoctor.facts import FactKey, Health, Orphans, Unvalidated
+from migdoctor.facts import FactKey, Health, Orphans, TmpTable, Unvalidated
 from migdoctor.model import NeedsHuman
 from tests.facts import healthy
 
@@ -23,6 +23,15 @@ def test_silent_where_the_validation_tells_it() -> None:
     open_ = Unvalidated(key=key, definition="FOREIGN KEY ...", busy=False)
     health = Health(unvalidated=(open_,))
     assert not list(CHECK.find(healthy(orphans=(orphans(3),), health=health)))
+
+
+def test_silent_where_the_parents_are_in_a_leftover_or_the_table_is_gone() -> None:
+    tmp = TmpTable(
+        name="_alembic_tmp_users", original="users", rows=3, original_rows=0,
+        ddl="CREATE TABLE _alembic_tmp_users (id)", columns=("id",),
+    )  # fmt: skip
+    assert not list(CHECK.find(healthy(orphans=(orphans(3),), tmp_tables=(tmp,))))
+    assert not list(CHECK.find(healthy(orphans=(orphans(3, parent="lost"),))))
 
 
 def test_shown_and_left_to_a_person() -> None:

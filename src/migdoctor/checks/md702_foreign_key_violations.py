@@ -16,8 +16,11 @@ def find(seen: Observation) -> Iterator[Finding]:
         if seen.has("health")
         else set()
     )
+    gone = _elsewhere(seen)
     for orphans in seen.orphans:
         if not orphans.count or (orphans.table, orphans.constraint) in waiting:
+            continue
+        if orphans.parent in gone:
             continue
         number = f"{orphans.count} row{'s' * (orphans.count > 1)} of {orphans.table}"
         yield Finding(
@@ -30,6 +33,17 @@ def find(seen: Observation) -> Iterator[Finding]:
             help="Find out where the parents went before anything else: they may be in a backup.",
             evidence=(Evidence(title="some of them", text=orphans.shown),) if orphans.shown else (),
         )
+
+
+def _elsewhere(seen: Observation) -> set[str]:
+    """Parents whose rows are in a leftover, or that are not there at all: told by others.
+
+    MD301, MD302 and MD309 bring the rows back, the checks of the position the table.
+    """
+    parents = {orphans.parent for orphans in seen.orphans if orphans.parent}
+    there = {table for _, table in seen.schema.tables} if seen.has("schema") else parents
+    tmp = {t.original for t in seen.tmp_tables} if seen.has("tmp_tables") else set()
+    return {p for p in parents if p not in there or p in tmp}
 
 
 CHECK = Check(

@@ -74,7 +74,8 @@ LONG = {
     "project/agent.py": 930,
     "project/replay.py": 800,
     "project/__init__.py": 560,
-    "model.py": 445,
+    "model.py": 450,
+    "samples.py": 460,
 }  # the agent is one file by design
 ESCAPES = 12  # of the three kinds named below, in src; may only go down
 

@@ -16,7 +16,7 @@ COUNT = os.environ.get("MIGDOCTOR_LOCATE_REAL_CASES")
 PROMISED = {"none": (1.0, 1.0), "1-2": (0.95, 0.97), "3-5": (0.88, 0.97)}  # exact, right revision
 
 
-@pytest.mark.parametrize(("engine", "few"), [("sqlite", 60), ("postgresql", 40)])
+@pytest.mark.parametrize(("engine", "few"), [("sqlite", 40), ("postgresql", 20)])
 def test_real_databases_are_located(engine: str, few: int, tmp_path: Path) -> None:
     drawn = list(cases(engine, int(COUNT or few), tmp_path))
     groups = {drift: [case for case in drawn if case.drift == drift] for drift in PROMISED}

@@ -31,6 +31,7 @@ locate-study: $(STAMP)
 
 test-real: $(STAMP)
 	$(PYTEST) -m real tests/real
+	MIGDOCTOR_TEST_ALL=1 $(PYTEST) -n $(JOBS) tests/test_samples.py
 
 # The lock file pins what the targets above install; `make lock` makes it anew from pyproject.toml.
 $(STAMP): pyproject.toml requirements-dev.lock

@@ -149,6 +149,47 @@ def test_postgresql(tmp_path, postgres):
         assert seen_by(agent, sick)[1] == set()
 
 
+COUNTING = """
+from pathlib import Path
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+@event.listens_for(Engine, "before_cursor_execute")
+def note(*given):
+    with Path(__file__).with_name("said").open("a") as told:
+        told.write(given[2].split()[0] + "\\n")
+
+"""
+SERIAL = """
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+for n in range({count}):
+    sa.Table("t%d" % n, metadata, sa.Column("id", sa.Integer, primary_key=True))
+sa.Table("Odd 'one'", metadata, sa.Column("Id", sa.Integer, primary_key=True))
+sa.Table("shared", metadata, sa.Column("n", sa.Integer))
+"""
+
+
+def test_serial_columns_cost_no_statement_each(tmp_path, postgres):
+    said = []
+    for count in (3, 30):
+        tables = [f"CREATE TABLE t{n} (id SERIAL PRIMARY KEY)" for n in range(count)]
+        tables += ['CREATE TABLE "Odd \'one\'" ("Id" SERIAL PRIMARY KEY)']
+        # the default of a sequence that another column owns is a difference
+        tables += ["CREATE TABLE shared (n INTEGER DEFAULT nextval('t0_id_seq'))"]
+        files = {"models.py": SERIAL.format(count=count)}
+        options = "context.configure(compare_server_default=True, connection"
+        env = COUNTING + SYNC.replace("context.configure(connection", options)
+        at = project(tmp_path / str(count), env=env, url="postgresql+psycopg2://x@/l", files=files)
+        with Agent(find(Request(cwd=at))) as agent:
+            agent.capture()
+            drifts = seen_by(agent, postgres(";".join(tables)))[1]
+        assert drifts == {("modify_default", "shared.n")}
+        said.append((at / "migrations" / "said").read_text())
+    assert said[0] == said[1]
+
+
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg", "psycopg2"])
 def test_every_driver_is_redirected(tmp_path, postgres, driver):
     env = ASYNC.replace("TO app", "TO public") if driver == "asyncpg" else SYNC

@@ -1,7 +1,7 @@
 """The command line: parse options, call the doctor, hand the result to a reporter.
 
-At module level this imports click and the standard library only: `--help` and `--version` must
-stay cheap, so everything else is imported by the command that needs it.
+At module level this imports click and what click has imported: `--help` and `--version` must stay
+cheap, so everything else (pathlib too) is imported by the command that needs it.
 """
 
 import functools
@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +17,8 @@ from migdoctor import __version__
 from migdoctor.errors import DoctorError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from migdoctor.project.config import Request
     from migdoctor.result import Asked
 
@@ -221,11 +222,11 @@ def graph(**given: Any) -> int:
 @click.option("--apply", "apply_it", is_flag=True, help="Do it; without this, nothing changes.")
 @click.option("--only", multiple=True, metavar="CODE[:KEY]", help="Only this; KEY picks a cure.")
 @click.option("--allow", multiple=True, metavar="HAZARD", help="Accept this hazard by name.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan.")
+@click.option("--out", type=click.Path(dir_okay=False), help="Save the plan.")
 @click.option(
     "--plan",
     "plan_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False),
     help="Use exactly this saved plan, or refuse.",
 )
 @click.option("--no-rehearsal", is_flag=True, help="Do not try the plan on a copy first.")
@@ -246,8 +247,8 @@ def fix(**given: Any) -> int:
                 allow=given["allow"],
                 apply=given["apply_it"],
                 rehearsal=not given["no_rehearsal"],
-                out=given["out"],
-                plan=given["plan_file"],
+                out=_path(given["out"]),
+                plan=_path(given["plan_file"]),
                 on_progress=tell,
             )
         )
@@ -322,20 +323,27 @@ def _asked(given: dict[str, Any], **more: Any) -> "Asked":
 
 
 def _request(given: dict[str, Any]) -> "Request":
+    from pathlib import Path
+
     from migdoctor.project.config import Request
 
-    config = given["config"] or os.environ.get("ALEMBIC_CONFIG")
     return Request(
-        config=Path(config) if config else None,
+        config=_path(given["config"] or os.environ.get("ALEMBIC_CONFIG")),
         name=given["name"] or "alembic",
         x=tuple(given["x"]),
         url=given["url"],
         script_location=given["script_location"],
-        python=Path(given["python"]) if given["python"] else None,
+        python=_path(given["python"]),
         via=given["via"],
         shadow_url=given["shadow_url"],
         cwd=Path.cwd(),
     )
+
+
+def _path(given: str | None) -> "Path | None":
+    from pathlib import Path
+
+    return Path(given) if given else None
 
 
 def _progress(given: dict[str, Any]) -> AbstractContextManager[Tell | None]:
@@ -373,9 +381,9 @@ def _emit(report: Any, given: dict[str, Any]) -> None:
 
 
 def _write(text: str, given: dict[str, Any]) -> None:
-    if path := given.get("output"):
+    if path := _path(given.get("output")):
         try:
-            Path(path).write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error
     else:

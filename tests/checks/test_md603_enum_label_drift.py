@@ -1,5 +1,7 @@
 """MD603: labels are added at their place; nothing is taken away or moved."""
 
+from dataclasses import replace
+
 from migdoctor.checks.md603_enum_label_drift import CHECK
 from migdoctor.facts import FactKey, Schema
 from migdoctor.model import NeedsHuman, Observation
@@ -27,6 +29,12 @@ def test_silent_where_the_labels_are_the_same() -> None:
 
 def test_silent_where_an_earlier_place_of_the_history_has_them() -> None:
     assert not list(CHECK.find(sick("'a'", "'a', 'b'", before="'a'")))
+
+
+def test_silent_where_create_all_of_the_models_gives_them() -> None:
+    seen = sick("'a', 'b', 'c'", "'a', 'b'")
+    made = replace(seen.timeline, created={KEY: "'a', 'b', 'c'"})
+    assert not list(CHECK.find(seen.having(timeline=made)))
 
 
 def test_missing_labels_come_to_their_places() -> None:

@@ -25,13 +25,17 @@ _LABEL = re.compile(r"'((?:[^']|'')*)'")
 def drifted(seen: Observation) -> dict[str, tuple[FactKey, list[str], list[str]]]:
     """(key, labels there, labels of the history) by subject; none without a proven history.
 
-    Labels that some place of the history has are told by the checks of the position (MD501).
+    Labels that some place of the history has are told by the checks of the position (MD501), and
+    those that create_all() of the models gives are no drift: the product made them.
     """
-    told = standing.proven(seen)
+    told, created = standing.proven(seen), seen.timeline.created or {}
     return {
         f"{key.schema}.{key.name}": (key, labels(seen.schema.facts[key]), labels(told.state[key]))
         for key, wanted in seen.schema.meant.items()
-        if key.kind == "enum" and wanted is not None and key in told.state
+        if key.kind == "enum"
+        and wanted is not None
+        and key in told.state
+        and seen.schema.facts[key] != created.get(key)
     }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from migdoctor.cures.standing import named
+from migdoctor.errors import NotObserved
 from migdoctor.graph import History
 from migdoctor.model import Evidence, Observation
 from migdoctor.timeline import Timeline
@@ -81,7 +82,7 @@ def compare(seen: Observation, heads: Sequence[str]) -> Comparison:
     for made in (first, second):
         if made.failed and made.failed[0] not in whose:
             why = f"the history cannot be replayed: {made.failed[0]} fails, {made.failed[1]}"
-            return Comparison(commute=False, why=why, lines=())
+            raise NotObserved("orders", why)
     failed = [_failure(made, whose) for made in (first, second) if made.failed]
     if failed:
         why = "only one order works" if len(failed) == 1 else "neither order works"

@@ -2,6 +2,11 @@
 
 Small by default; `MIGDOCTOR_LOCATE_REAL_CASES` sets the number of cases for each engine, and from
 400 on the promised shares are asserted (`make locate-study`). Every case comes from its seed.
+
+The weights of `locate` were chosen among five on histories 0 to 24 of both engines and 100 to 124
+of SQLite, so that 500 cases here are no independent proof. On histories 100 to 124 of PostgreSQL,
+looked at afterwards, 1-2 changes gave 91.4 % exact (97.9 % right revision) and 3-5 gave 90.2 %
+(97.8 %): the 95 % for 1-2 changes are not reached there.
 """
 
 import os

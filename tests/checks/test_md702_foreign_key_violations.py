@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from migdoctor.checks.md702_foreign_key_violations import CHECK
+from migdoctor.errors import NotObserved
 from migdoctor.facts import FactKey, Health, Orphans, TmpTable, Unvalidated
 from migdoctor.model import NeedsHuman
 from tests.facts import healthy
@@ -13,9 +16,19 @@ def orphans(count: int | None, **more: Any) -> Orphans:
     return Orphans(count=count, **(told | more))
 
 
-def test_silent_where_there_are_none_or_nobody_could_count() -> None:
+def test_silent_where_there_are_none() -> None:
     assert not list(CHECK.find(healthy()))
-    assert not list(CHECK.find(healthy(orphans=(orphans(0), orphans(None, why_not="slow")))))
+    assert not list(CHECK.find(healthy(orphans=(orphans(0),))))
+
+
+def test_blind_where_nobody_could_count() -> None:
+    with pytest.raises(NotObserved, match=r"public\.orders: slow"):
+        list(CHECK.find(healthy(orphans=(orphans(0), orphans(None, why_not="slow")))))
+
+
+def test_what_could_be_counted_is_told_where_others_could_not() -> None:
+    (finding,) = CHECK.find(healthy(orphans=(orphans(2), orphans(None, why_not="slow"))))
+    assert "2 rows of public.orders have no parent" in finding.message
 
 
 def test_silent_where_the_validation_tells_it() -> None:

@@ -220,10 +220,17 @@ def test_rows_without_parent_in_sqlite(sq: Path) -> None:
     assert orphans(sq) == [("c to p", 2, "rowid 3, 4")]
 
 
-def test_a_key_that_sqlite_cannot_check(sq: Path) -> None:
+def test_a_key_that_sqlite_cannot_check_hides_no_other(sq: Path) -> None:
     script(
         sq,
         "CREATE TABLE p (id int, other int); CREATE TABLE c (p int REFERENCES p (other));"
         "INSERT INTO c VALUES (7)",
     )
-    assert orphans(sq) == []
+    assert orphans(sq) == [("", None, "")]
+    script(
+        sq,
+        "CREATE TABLE q (id integer PRIMARY KEY);"
+        "CREATE TABLE d (id integer PRIMARY KEY, q int REFERENCES q (id));"
+        "INSERT INTO d (q) VALUES (9)",
+    )
+    assert sorted(orphans(sq), key=str) == [("", None, ""), ("d to q", 1, "rowid 1")]

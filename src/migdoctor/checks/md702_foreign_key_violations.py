@@ -6,17 +6,21 @@ triggers of the key are switched off. A key that is NOT VALID is told by MD304.
 
 from collections.abc import Iterator
 
+from migdoctor.errors import NotObserved
 from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
 
 
 def find(seen: Observation) -> Iterator[Finding]:
-    """One finding for each foreign key."""
+    """One finding for each foreign key; blind where there is none and some could not be checked."""
     waiting = (
         {(f"{u.key.schema}.{u.key.table}", u.key.name) for u in seen.health.unvalidated}
         if seen.has("health")
         else set()
     )
     gone = _elsewhere(seen)
+    blind = [f"{o.table}: {o.why_not}" for o in seen.orphans if o.count is None]
+    if blind and not any(o.count for o in seen.orphans):
+        raise NotObserved("orphans", "; ".join(blind))
     for orphans in seen.orphans:
         if not orphans.count or (orphans.table, orphans.constraint) in waiting:
             continue

@@ -213,26 +213,41 @@ def orphans(session: Session, seen: Observation) -> tuple[Orphans, ...]:
 
 _FOREIGN_KEY_CHECK = """
 SELECT "table", parent, count(*), group_concat(rowid, ', ')
-FROM (SELECT * FROM pragma_foreign_key_check ORDER BY rowid) GROUP BY "table", parent, fkid"""
+FROM (SELECT * FROM pragma_foreign_key_check{of} ORDER BY rowid) GROUP BY "table", parent, fkid"""
 
 
 def _sqlite_orphans(session: Session) -> Iterator[Orphans]:
-    """A key that names no unique column of its parent cannot be checked by SQLite, nor enforced."""
+    """All tables at once; one after the other where SQLite cannot check some key."""
     try:
-        rows = session.query(_FOREIGN_KEY_CHECK)
+        yield from _orphans_in(session, "")
     except NotObserved as error:
-        if "foreign key mismatch" in error.why:
-            return
-        raise NotObserved("orphans", error.why) from None
-    for table, parent, count, addresses in rows:
-        shown = ", ".join(str(addresses or "").split(", ")[:SHOWN])
-        yield Orphans(
+        if "foreign key mismatch" not in error.why:
+            raise NotObserved("orphans", error.why) from None
+    else:
+        return
+    for (table,) in session.query("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        try:
+            yield from _orphans_in(session, f"({literal(table)})")
+        except NotObserved as error:  # a key that names no unique column of its parent
+            yield Orphans(table=table, constraint="", parent="", count=None, why_not=error.why)
+
+
+def _orphans_in(session: Session, of: str) -> list[Orphans]:
+    return [
+        Orphans(
             table=table,
             constraint=f"{table} to {parent}",
             parent=parent,
             count=count,
-            shown=f"rowid {shown}{', ...' * (count > SHOWN)}" if shown else "",
+            shown=_addresses(str(addresses or "").split(", "), count),
         )
+        for table, parent, count, addresses in session.query(_FOREIGN_KEY_CHECK.format(of=of))
+    ]
+
+
+def _addresses(addresses: list[str], count: int) -> str:
+    shown = ", ".join(addresses[:SHOWN])
+    return f"rowid {shown}{', ...' * (count > SHOWN)}" if shown else ""
 
 
 def sequences(session: Session, schema: Schema) -> tuple[Sequence, ...]:

@@ -31,10 +31,11 @@ def test_real_databases_are_located(engine: str, few: int, tmp_path: Path) -> No
     assert all(groups.values())
     assert wrong(groups["none"]) == []
     assert [str(case) for case in drawn if case.wrong] == []
-    assert sum(case.certain for case in groups["none"]) > len(groups["none"]) / 4
+    assert any(case.certain for case in groups["none"])
     tied = [case for case in drawn if case.found.margin == 0]
     assert {case.found.certainty for case in tied} <= {"unknown"}
     if len(drawn) >= ENOUGH:
+        assert share(groups["none"], "certain") > 1 / 4
         for drift, (exact, revision) in PROMISED.items():
             assert share(groups[drift], "exact") >= exact, drift
             assert share(groups[drift], "named") >= revision, drift

@@ -211,7 +211,7 @@ def graph(**given: Any) -> int:
     if given["form"] == "json":
         _write(json.render_graph(report), given)
     else:
-        encoding = "utf-8" if given["output"] else sys.stdout.encoding
+        encoding = "utf-8" if given["output"] else sys.stdout.encoding or "ascii"
         screen = {**_screen(given), "encoding": encoding}
         _write(graphs.render(report, given["form"], given["unfold"], **screen), given)
     return report.exit_code

@@ -137,6 +137,15 @@ def test_violations_are_counted(pg: str, pg_run: Run) -> None:
     assert found["ck"].shown == "(1,1)"
 
 
+def test_more_than_can_be_counted_are_said_to_be_uncounted(pg: str, pg_run: Run) -> None:
+    pg_run("CREATE TABLE t (a int)")
+    for n in range(measures.LIMIT + 1):
+        pg_run(f"ALTER TABLE t ADD CONSTRAINT ck{n:02} CHECK (a > {n}) NOT VALID")
+    *counted, last = look(pg).unvalidated
+    assert {(one.violations, one.why_not) for one in counted} == {(0, "")}
+    assert (last.violations, last.why_not) == (None, measures.TOO_MANY)
+
+
 def test_what_is_locked_is_not_counted(pg: str, pg_run: Run) -> None:
     pg_run("CREATE TABLE c (a int); ALTER TABLE c ADD CONSTRAINT ck CHECK (a > 2) NOT VALID")
     with driver(pg) as holder:

@@ -25,6 +25,7 @@ from migdoctor.model import Observation, literal, quoted
 SHOWN = 5  # examples
 CHUNK = 100  # sequences per statement: each takes some entries of the server's lock table
 LIMIT = 20  # objects of a kind that are counted one by one
+TOO_MANY = f"only the first {LIMIT} of its kind were counted; treat those, then look again"
 
 _KEY_PARTS = """
 SELECT ARRAY(SELECT pg_get_indexdef(i.indexrelid, n, false)
@@ -72,11 +73,15 @@ def counted(session: Session, health: Health, schema: Schema) -> Health:
     return replace(
         health,
         indexes=tuple(
-            _duplicates(session, index, schema) if number < LIMIT else index
+            _duplicates(session, index, schema)
+            if number < LIMIT
+            else replace(index, why_not=TOO_MANY)
             for number, index in enumerate(health.indexes)
         ),
         unvalidated=tuple(
-            _violations(session, one, schema, keys) if number < LIMIT else one
+            _violations(session, one, schema, keys)
+            if number < LIMIT
+            else replace(one, why_not=TOO_MANY)
             for number, one in enumerate(health.unvalidated)
         ),
         triggers=tuple(_unchecked(session, table, schema, keys) for table in health.triggers),

@@ -3,10 +3,13 @@
 Small by default; `MIGDOCTOR_LOCATE_REAL_CASES` sets the number of cases for each engine, and from
 400 on the promised shares are asserted (`make locate-study`). Every case comes from its seed.
 
-The weights of `locate` were chosen among five on histories 0 to 24 of both engines and 100 to 124
-of SQLite, so that 500 cases here are no independent proof. On histories 100 to 124 of PostgreSQL,
-looked at afterwards, 1-2 changes gave 91.4 % exact (97.9 % right revision) and 3-5 gave 90.2 %
-(97.8 %): the 95 % for 1-2 changes are not reached there.
+Histories are as long as published ones, and none of them had a part in the choice of the weights of
+`locate`. On histories 0 to 49 of each engine (2,000 cases), exact / right revision in percent:
+SQLite 96.7 / 100 with 1-2 changes and 95.8 / 98.4 with 3-5; PostgreSQL 96.8 / 98.2 and 92.0 / 97.6;
+all of those without. The weights were chosen on histories of 8 to 25 revisions. There, with seven
+indexes in all and half of the databases inside a revision, a change by hand often takes back the
+newest step: of 272 cases on PostgreSQL with 1-2 changes 93.4 % were exact (98.2 % the right
+revision). Nothing can tell such a database from one that never got there.
 """
 
 import os
@@ -38,7 +41,7 @@ def test_real_databases_are_located(engine: str, few: int, tmp_path: Path) -> No
         assert share(groups["none"], "certain") > 1 / 4
         for drift, (exact, revision) in PROMISED.items():
             assert share(groups[drift], "exact") >= exact, drift
-            assert share(groups[drift], "named") >= revision, drift
+            assert share(groups[drift], "right_revision") >= revision, drift
 
 
 def wrong(drawn: list[Case]) -> list[str]:

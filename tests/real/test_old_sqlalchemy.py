@@ -161,3 +161,16 @@ def test_stamped_behind(project: Project, capfd: pytest.CaptureFixture[str]) -> 
     assert codes(ask(capfd, project, "fix", "--apply")) == []
     assert project.rows() == [("ccc3",)]
     assert project.alembic("upgrade", "head").returncode == 0
+
+
+def test_a_base_that_can_only_partly_be_taken_back(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    versions = project.folder / "versions"
+    (versions / "aaa1_create_users.py").unlink()  # its table was made by other means
+    second = versions / "bbb2_create_orders.py"
+    text = second.read_text().replace('down_revision = "aaa1"', "down_revision = None")
+    second.write_text(text.replace('op.drop_table("orders")', "raise NotImplementedError"))
+    position = ask(capfd, project, "locate")["position"]
+    assert position["located"] == ["ccc3"], position
+    assert (position["verdict"], position["certainty"]) == ("at-head", "certain")

@@ -168,8 +168,7 @@ class Recorder:
         if not agent.metadatas(context.opts.get("target_metadata")):
             return
         ends: tuple[str, ...] = ("ROLLBACK TO SAVEPOINT migdoctor", "RELEASE SAVEPOINT migdoctor")
-        # SQLAlchemy < 2 commits each DDL statement of a connection that is in no transaction.
-        held = None if context.connection.in_transaction() else context.connection.begin()
+        held = self.hold(context)
         try:
             self.raw(context.connection, "SAVEPOINT migdoctor")
         except Exception:  # the driver opens no transaction by itself
@@ -188,6 +187,7 @@ class Recorder:
         Returns the revisions that the base stands at: () for the history's beginning.
         """
         left = {r.revision: r for r in script.walk_revisions()}
+        held = self.hold(context)
         self.create_all(context)
         self.settle(context)
         for step in script._downgrade_revs("base", tuple(script.get_heads())):
@@ -202,9 +202,15 @@ class Recorder:
             with suppress(Exception):
                 self.raw(context.connection, "RELEASE SAVEPOINT migdoctor")
             self.settle(context)
+        if held is not None:
+            held.commit()
         self.stands = list(left)
         followed = {down for r in left.values() for down in r._all_down_revisions}
         return tuple(name for name in left if name not in followed)
+
+    def hold(self, context: Any) -> Any:
+        """A transaction, if there is none: outside, SQLAlchemy < 2 commits each DDL statement."""
+        return None if context.connection.in_transaction() else context.connection.begin()
 
     def settle(self, context: Any) -> None:
         """Commit on PostgreSQL: a revision may look at the base through a connection of its own."""

@@ -34,8 +34,10 @@ _HERE = Path(__file__).parent
 _OURS = (
     *sorted((_HERE / "schema").glob("*.py")),
     _HERE / "timeline.py",
-    _HERE.parent / "project" / "replay.py",
-    _HERE.parent / "project" / "agent.py",
+    *(
+        _HERE.parent / "project" / f"{name}.py"
+        for name in ("agent", "guard", "replay", "statements")
+    ),
     _HERE.parent / "shadow" / "stage.py",
     _HERE.parent / "shadow" / "host.py",
 )

@@ -11,15 +11,8 @@ SQLite); the doctor turns them into facts with the code that reads live schemas.
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import importlib
-import json
-import os
 import re
-import sys
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -47,11 +40,7 @@ REFLECTION = re.compile(
     r"|to_regclass|current_schema|current_database|version\(\))",
     re.IGNORECASE | re.DOTALL,
 )
-PLACEHOLDER = re.compile(
-    r"'(?:[^']|'')*'|%%|%\((?P<name>[^)]+)\)s|(?P<next>%s|\?)|\$(?P<number>\d+)(?![\d$])"
-)
 SCHEMA_VERBS = re.compile(r"\b(create|alter|drop|grant|revoke|reassign|comment)\b[^;]*", re.I)
-MANY = 200  # rows of one executemany that are written out
 
 
 class Recorder:
@@ -219,7 +208,7 @@ class Recorder:
 
     def raw(self, connection: Any, sql: str) -> Any:
         """Run text on the driver's own cursor, unseen by listeners."""
-        return driver_rows(connection, sql)
+        return agent.beside("statements").driver_rows(connection, sql)
 
     def say(self) -> None:
         if time.monotonic() - self.said > 0.1:
@@ -256,10 +245,11 @@ class Recorder:
             return statement, parameters
         if context is not None:
             context._migdoctor_said = (statement, parameters)
+        nothing = agent.beside("statements").emptied(parameters)
         if many and connection.dialect.name == "sqlite":  # executemany() takes no SELECT
             version_table = self.question["version_table"]
-            return f'DELETE FROM "{version_table}" WHERE 1 = 0', emptied(parameters)
-        return "SELECT 1 WHERE 1 = 0", emptied(parameters)
+            return f'DELETE FROM "{version_table}" WHERE 1 = 0', nothing
+        return "SELECT 1 WHERE 1 = 0", nothing
 
     def goes_beyond(self, statement: str) -> bool:
         """Whether a statement is only about more than the database; one that mixes both fails."""
@@ -294,7 +284,7 @@ class Recorder:
         if self.mine.search(statement) and not delta:
             return
         data = bool(ROWS.match(statement)) and not delta
-        text = shown(statement, parameters, context)
+        text = agent.beside("statements").shown(statement, parameters, context)
         self.keep(text, data, self.is_autocommit(connection), delta)
 
     def keep(self, text: str, data: bool, autocommit: bool, delta: Any) -> None:
@@ -320,274 +310,13 @@ class Recorder:
         return getattr(raw, "autocommit", False) is True
 
 
-# --- what a statement did, in raw rows ------------------------------------------------------------
-
-
-def driver_rows(connection: Any, sql: str) -> list[Any]:
-    """Rows of one statement on a cursor of the driver; () for one without rows."""
-    cursor = connection.connection.cursor()
-    try:
-        if connection.dialect.driver in ("psycopg", "psycopg_async"):
-            cursor.execute(sql, None, prepare=False)  # every DDL would throw the prepared away
-        else:
-            cursor.execute(sql)
-        return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
-    finally:
-        cursor.close()
-
-
-class Postgres:
-    """Facts by relation, kept up to date by the shadow's function `migdoctor.changes`."""
-
-    def __init__(self, changes: str) -> None:
-        self.changes = changes
-        self.last = 0
-        self.resync = False
-        self.homes: dict[str, Any] = {}  # oid -> (schema, table)
-        self.facts: dict[Any, Any] = {}  # (schema, table) -> {(kind, name): detail}
-
-    def collect(self, connection: Any, whole: bool = False) -> Any:
-        """[[rows gone], [rows new]] since the last call, None where nothing changed."""
-        whole = whole or self.resync
-        self.resync = False
-        sql = self.changes.format(after=self.last, everything=whole)
-        rows = driver_rows(connection, sql)
-        if not rows:
-            return None
-        found: dict[Any, Any] = {}
-        homes: dict[str, Any] = {}
-        indexes = []
-        for what, schema, table, kind, name, detail in rows:
-            if what == "fact":
-                found.setdefault((schema, table), {})[(kind, name)] = detail
-            elif what == "relation":
-                homes[name] = (schema, table) if table else None
-            elif what == "index":
-                indexes.append((schema, table))
-            elif what == "last":
-                self.last = int(schema)
-            else:
-                whole = True
-        if whole:
-            old, self.facts, self.homes = self.facts, found, homes
-            return changed(old, found)
-        return self.partly(found, homes, indexes)
-
-    def partly(self, found: Any, homes: Any, indexes: Any) -> Any:
-        places = {home for home in homes.values() if home}
-        places |= {self.homes[oid] for oid in homes if oid in self.homes}
-        for oid, home in homes.items():
-            self.homes.pop(oid, None)
-            if home:
-                self.homes[oid] = home
-        old = {place: self.facts.pop(place, {}) for place in places}
-        for schema, index in indexes:
-            for place in list(self.facts):
-                if place[0] == schema and ("index", index) in self.facts[place]:
-                    old[place] = self.facts[place]
-                    found[place] = {k: v for k, v in old[place].items() if k != ("index", index)}
-        self.facts.update({place: facts for place, facts in found.items() if facts})
-        return changed(old, found)
-
-
-def changed(old: Any, new: Any) -> Any:
-    """[[rows gone], [rows new]] between two states of some relations."""
-    gone, come = [], []
-    for place in old.keys() | new.keys():
-        before, after = old.get(place, {}), new.get(place, {})
-        gone += [[*place, *key, v] for key, v in before.items() if after.get(key) != v]
-        come += [[*place, *key, v] for key, v in after.items() if before.get(key) != v]
-    return [gone, come] if gone or come else None
-
-
-class Sqlite:
-    """Rows of sqlite_master, looked at when the schema's counter has moved."""
-
-    def __init__(self, objects: str, columns: str) -> None:
-        self.objects, self.columns = objects, columns
-        self.version: Any = None
-        self.resync = False
-        self.known: dict[Any, Any] = {}
-
-    def collect(self, connection: Any, whole: bool = False) -> Any:
-        """{"gone": [[type, name]], "now": [[type, name, table, sql]], "columns": rows} or None."""
-        version = driver_rows(connection, "PRAGMA schema_version")[0][0]
-        if version == self.version and not (whole or self.resync):
-            return None
-        self.version, self.resync = version, False
-        found = {(row[0], row[1]): row for row in driver_rows(connection, self.objects)}
-        gone = [key for key in self.known if key not in found]
-        now = [row for key, row in found.items() if self.known.get(key) != row]
-        self.known = found
-        if not gone and not now:
-            return None
-        names = [literal(row[1]) for row in now if row[0] == "table"]
-        columns = []
-        if names:
-            only = ", ".join(names)
-            columns = driver_rows(
-                connection, self.columns.replace("{only}", f"AND m.name IN ({only})")
-            )
-        return {"gone": gone, "now": now, "columns": columns}
-
-
-# --- text of statements ---------------------------------------------------------------------------
-
-
-def shown(statement: str, parameters: Any, context: Any) -> str:
-    """A statement as the server got it, with its parameters written out."""
-    style = getattr(context.dialect, "paramstyle", "")
-    plain = getattr(context, "no_parameters", False) or bool(
-        getattr(context, "execution_options", {}).get("no_parameters") and not parameters
-    )
-    doubled = style in ("format", "pyformat") and not plain
-    if not parameters or plain:
-        return (statement.replace("%%", "%") if doubled else statement).strip()
-    nested = isinstance(parameters, list) and isinstance(parameters[0], (dict, tuple, list))
-    rows = parameters if nested else [parameters]
-    texts = [written(statement, row, doubled).strip() for row in rows[:MANY]]
-    if len(rows) > MANY:
-        texts.append(f"-- and {len(rows) - MANY} more of these")
-    return ";\n".join(texts)
-
-
-def emptied(parameters: Any) -> Any:
-    """No parameters, in the same shape."""
-    if isinstance(parameters, list):
-        return [emptied(parameters[0])] if parameters else []
-    return {} if isinstance(parameters, dict) else ()
-
-
-def written(statement: str, row: Any, doubled: bool) -> str:
-    given = iter(row) if isinstance(row, (tuple, list)) else iter(())
-
-    def put(match: Any) -> str:
-        if match["name"]:
-            return literal(row[match["name"]]) if isinstance(row, dict) else str(match[0])
-        if match["next"]:
-            return literal(next(given, None))
-        if match["number"] and isinstance(row, (tuple, list)):
-            return literal(row[int(match["number"]) - 1])
-        text = str(match[0])
-        return text.replace("%%", "%") if doubled else text
-
-    return PLACEHOLDER.sub(put, statement)
-
-
-def literal(value: Any) -> str:
-    """A value as an SQL literal that both engines read."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float, decimal.Decimal)):
-        return str(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return f"'\\x{bytes(value).hex()}'"
-    if isinstance(value, (dict, list)):
-        with suppress(TypeError, ValueError):
-            value = json.dumps(value)
-    inner = getattr(value, "obj", None)  # psycopg's wrapper of JSON
-    if inner is not None and not isinstance(value, (str, datetime.date, uuid.UUID)):
-        with suppress(TypeError, ValueError):
-            value = json.dumps(inner)
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-# --- nothing but the shadow -----------------------------------------------------------------------
-
-
-class Guard:
-    """While a replay runs, drivers open the shadow for the agent and nothing for anybody else."""
-
-    installed = False
-    on = False
-    strict = False  # revisions run: no network at all
-
-
-@contextmanager
-def only_shadow() -> Iterator[None]:
-    """Close the drivers' own entrances; drivers that somebody might import later, too."""
-    if not Guard.installed:
-        sys.addaudithook(lambda event, args: refuse(event, args))
-        Guard.installed = True
-    closed: list[Any] = []
-    Guard.on, Guard.strict = True, False
-    for name in ("psycopg2", "psycopg", "asyncpg"):
-        with suppress(Exception):
-            importlib.import_module(name)
-    agent.State.on_opening = lambda: close_doors(closed)
-    close_doors(closed)
-    try:
-        yield
-    finally:
-        Guard.on = False
-        agent.State.on_opening = None
-        for owner, name, real in closed:
-            setattr(owner, name, real)
-
-
-def close_doors(closed: list[Any]) -> None:
-    """libpq raises no audit event: its drivers' innermost entrances open for the agent only."""
-    found = []
-    if "psycopg2" in sys.modules:
-        found.append((sys.modules["psycopg2"], "_connect"))
-    if "psycopg" in sys.modules:
-        module = sys.modules["psycopg"]
-        found += [(module.Connection, "_get_connection_params")]
-        found += [(module.AsyncConnection, "_get_connection_params")]
-    if "asyncpg.connect_utils" in sys.modules:
-        found.append((sys.modules["asyncpg.connect_utils"], "_connect"))
-    for owner, name in found:
-        real = vars(owner).get(name)
-        if real is None or any(entry[:2] == (owner, name) for entry in closed):
-            continue
-        closed.append((owner, name, real))
-        setattr(owner, name, door(real))
-
-
-def door(real: Any) -> Any:
-    inner = getattr(real, "__func__", real)
-
-    def through(*args: Any, **kw: Any) -> Any:
-        if not agent.State.opening:
-            raise PermissionError("a connection past SQLAlchemy is refused during a replay")
-        return inner(*args, **kw)
-
-    return classmethod(through) if isinstance(real, classmethod) else through
-
-
-def refuse(event: str, args: Any) -> None:
-    """Audit hook: SQLite files and sockets that are not the shadow's."""
-    if not Guard.on:
-        return
-    if event == "sqlite3.connect" and not agent.State.opening:
-        name = os.fsdecode(args[0]) if isinstance(args[0], (str, bytes, os.PathLike)) else ""
-        if name not in (":memory:", ""):
-            raise PermissionError("a SQLite file past SQLAlchemy is refused during a replay")
-    if event == "socket.connect" and not agent.State.opening:
-        local = isinstance(args[1], (str, bytes))
-        if ".s.PGSQL." in os.fsdecode(args[1]) if local else Guard.strict:
-            raise PermissionError("a connection past SQLAlchemy is refused during a replay")
-
-
 # --- the question ---------------------------------------------------------------------------------
-
-
-def verify_marker(connection: Any, question: Any) -> None:
-    """Stop unless this very connection leads to the database that the doctor marked."""
-    agent.verify(connection, question)
-    try:
-        rows = agent._query(connection, question["marker_query"])
-    except Exception as error:
-        raise agent.Failure("not-ours", f"the shadow's marker cannot be read: {error}") from None
-    if [str(row[0]) for row in rows] != [str(question["marker"])]:
-        raise agent.Failure("not-ours", "the connection does not lead to the shadow")
 
 
 def prepared(question: Any) -> Recorder:
     """A recorder, and the hook that lets one verified context run."""
     recorder = Recorder(question)
+    guard, statements = agent.beside("guard"), agent.beside("statements")
 
     def hook(environment: Any, _given: Any) -> None:
         context = environment.get_context()
@@ -595,14 +324,14 @@ def prepared(question: Any) -> Recorder:
             return  # one position a report: that of the first context
         if context.connection is None:
             raise agent.Failure("not-ours", "env.py gave configure() no connection")
-        verify_marker(context.connection, question)
+        guard.verify_marker(context.connection, question)
         agent.leave_network()
-        Guard.strict = True
+        guard.Guard.strict = True
         watch = question["watch"]
         recorder.watch = (
-            Postgres(watch["changes"])
+            statements.Postgres(watch["changes"])
             if context.dialect.name == "postgresql"
-            else Sqlite(watch["objects"], watch["columns"])
+            else statements.Sqlite(watch["objects"], watch["columns"])
         )
         context._migrations_fn = recorder.steps(environment.script)
         recorder.context = context
@@ -656,18 +385,23 @@ def listening(recorder: Recorder) -> Iterator[None]:
             finally:
                 recorder.autocommit = False
 
-    batch.ApplyBatchImpl._create = create  # type: ignore[method-assign]  # put back below
-    if block:
-        # A method of alembic is replaced on purpose, and put back: mypy is told so.
-        migration.MigrationContext.autocommit_block = autocommit_block  # type: ignore[method-assign]
+    batches = replaced(batch.ApplyBatchImpl, "_create", create)
+    blocks = replaced(migration.MigrationContext, "autocommit_block", autocommit_block)
+    with batches, blocks:
+        yield
+
+
+@contextmanager
+def replaced(owner: Any, name: str, new: Any) -> Iterator[None]:
+    """Another method for a while, where there is one."""
+    real = getattr(owner, name, None)
+    if real is not None:
+        setattr(owner, name, new)
     try:
         yield
     finally:
-        # A method of alembic is replaced on purpose, and put back: mypy is told so.
-        batch.ApplyBatchImpl._create = rebuild  # type: ignore[method-assign]
-        if block:
-            # A method of alembic is replaced on purpose, and put back: mypy is told so.
-            migration.MigrationContext.autocommit_block = block  # type: ignore[method-assign]
+        if real is not None:
+            setattr(owner, name, real)
 
 
 @contextmanager
@@ -732,7 +466,7 @@ def inject(question: Any, answer_file: Any) -> None:
     agent.State.target = (question["url"], question["connect_args"], False)
     agent.State.pragmas = tuple(question.get("pragmas", ()))
     # Kept, as what the end of these would undo has to hold until the process ends.
-    agent.State.kept = [only_shadow(), recording(recorder)]
+    agent.State.kept = [agent.beside("guard").only_shadow(), recording(recorder)]
     for entered in agent.State.kept:
         entered.__enter__()
 
@@ -766,12 +500,8 @@ def attempt(question: Any, isolated: bool) -> dict[str, Any]:
     recorder = prepared(question)
     error = None
     network = agent.no_network if isolated else agent.with_network
-    with (
-        agent.redirection(question),
-        only_shadow(),
-        network(),
-        recording(recorder),
-    ):
+    closed = agent.beside("guard").only_shadow()
+    with agent.redirection(question), closed, network(), recording(recorder):
         try:
             agent.run_env(question["project"], recorder.hook)
         except BaseException as failure:

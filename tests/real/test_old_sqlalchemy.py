@@ -1,4 +1,7 @@
-"""The doctor in its own environment, the project in one with an SQLAlchemy of years ago."""
+"""The doctor in its own environment, the project in one with an SQLAlchemy of years ago.
+
+And with the oldest Python that may run a project, where the host has one.
+"""
 
 import shutil
 import subprocess
@@ -66,13 +69,16 @@ class Project:
         return run_sql(self.plain, "SELECT version_num FROM alembic_version")
 
 
-def environment(version: str) -> Path:
+OLDEST = "python3.8"
+
+
+def environment(version: str, interpreter: str = sys.executable) -> Path:
     """The interpreter of a virtual environment with that SQLAlchemy, made once."""
-    home = CACHE / f"sqlalchemy-{version}"
+    home = CACHE / "-".join(["sqlalchemy", version, *([OLDEST] if interpreter == OLDEST else [])])
     python = home / "bin" / "python"
     if not (home / "ready").is_file():
         shutil.rmtree(home, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        subprocess.run([interpreter, "-m", "venv", str(home)], check=True)
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
         subprocess.run([*pip, *VERSIONS[version], "psycopg2-binary"], check=True)
         (home / "ready").touch()
@@ -85,9 +91,16 @@ def environment(version: str) -> Path:
     return python
 
 
-@pytest.fixture(params=sorted(VERSIONS))
+@pytest.fixture(params=[*sorted(VERSIONS), f"1.4 on {OLDEST}"])
 def python(request: pytest.FixtureRequest) -> Path:
-    return environment(request.param)
+    version, _, interpreter = request.param.partition(" on ")
+    if not interpreter:
+        return environment(version)
+    # A launcher of that name may be there without the interpreter.
+    found = shutil.which(interpreter)
+    if not found or subprocess.run([found, "-V"], capture_output=True, check=False).returncode:
+        pytest.skip(f"there is no {interpreter} on this host")
+    return environment(version, interpreter)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, assert_never
 
@@ -367,7 +367,11 @@ def move_file(path: Path, to: Path, sha256: str) -> None:
         raise StepFailed(f"{path} is not what the plan was made for.", "Make a new plan.")
     if to.exists():
         raise StepFailed(f"{to} exists already.", "Move it away, then try again.")
+    to.parent.mkdir(exist_ok=True)  # a helper module becomes a package (MD201)
     path.rename(to)
+    if path.name == "__init__.py":
+        with suppress(OSError):  # not empty
+            path.parent.rmdir()
 
 
 def _umask() -> int:

@@ -410,3 +410,19 @@ class Version:
     def sha(self) -> str:
         """As that of `Revision`: hex SHA-256 of the file's bytes."""
         return hashlib.sha256(self.text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """The newest version of a broken revision file that can be loaded, and `where` git has it.
+
+    `here`: on this branch; else the file never was sound on it. `kept`: git has the broken text,
+    too, so that nothing is lost when the other one takes its place.
+    """
+
+    id: str
+    down: tuple[str, ...]
+    text: str
+    where: str
+    here: bool
+    kept: bool

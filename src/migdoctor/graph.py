@@ -168,6 +168,13 @@ class History:
         return tuple(id for id, r in self.by_id.items() if not r.down)
 
     @cached_property
+    def rival_bases(self) -> tuple[str, ...]:
+        """Bases that nothing tells apart; labelled ones and ones with depends_on are by design."""
+        bases = [b for b in self.bases if not self.by_id[b].depends_on]
+        sets = [self.labelled(b) for b in bases]
+        return tuple(b for b, labels in zip(bases, sets, strict=True) if sets.count(labels) > 1)
+
+    @cached_property
     def implied(self) -> tuple[str, ...]:
         """Heads that another revision depends on: applying that one removes their row."""
         return tuple(id for id in self.heads if self.followers[id])

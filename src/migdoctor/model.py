@@ -27,6 +27,7 @@ from migdoctor.facts import (
     Schema,
     Sequence,
     Sighting,
+    Sound,
     TmpTable,
     Version,
     VersionTable,
@@ -96,6 +97,7 @@ class Observation:
     merge_draft: Draft  # the merge revision of all heads, when there are several
     sightings: Mapping[str, Sighting]  # ids that no local file has -> where seen
     versions: Mapping[str, tuple[Version, ...]]  # what files were on this branch, oldest first
+    sound: Mapping[Path, Sound]  # broken files that git has a version of which can be loaded
     texts: Mapping[Path, str]  # files that may have to be edited, as they are now
     orders: tuple[Timeline, Timeline]  # the branches one after the other, both ways
     edits: tuple[Timeline, Timeline]  # with edited files as they were released, and as they are

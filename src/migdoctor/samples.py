@@ -249,7 +249,7 @@ def _step(box: Box, step: dict[str, Any]) -> None:
             _leave_bytecode(box.folder / path, beside=step.get("beside", False))
         case {"commit": message}:
             box.git("init", "--quiet", "--initial-branch=main")
-            (box.folder / ".git" / "info" / "exclude").write_text("app.db*\n__pycache__\n")
+            (box.folder / ".git" / "info" / "exclude").write_text("app.db*\n__pycache__\n*.pyc\n")
             box.git("add", "--all")
             box.git("commit", "--quiet", "--allow-empty", "-m", message)
         case {"git": command}:

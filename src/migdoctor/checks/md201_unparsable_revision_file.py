@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
+from migdoctor.cures import broken
+from migdoctor.model import Check, Cure, Evidence, Finding, Observation, Severity
 
 HELP = {
     "syntax": "Mend the file; the database is not touched by this.",
@@ -15,19 +16,19 @@ HELP = {
 
 def find(seen: Observation) -> Iterator[Finding]:
     """One finding for each file; files with computed identifiers are MD212."""
-    for broken in seen.history.broken:
-        if broken.kind == "dynamic":
+    for file in seen.history.broken:
+        if file.kind == "dynamic":
             continue
-        line = f" line {broken.line}" if broken.line else ""
+        line = f" line {file.line}" if file.line else ""
         yield Finding(
             code="MD201",
-            subject=broken.path.name,
-            message=f"{broken.path.name}{line}: {broken.text}. Every alembic command loads every "
+            subject=file.path.name,
+            message=f"{file.path.name}{line}: {file.text}. Every alembic command loads every "
             "revision file and stops at this one",
-            help=HELP[broken.kind],
-            evidence=(Evidence(title=f"{broken.path}{line}", text=_known(broken.id)),),
-            path=broken.path,
-            line=broken.line,
+            help=HELP[file.kind],
+            evidence=(Evidence(title=f"{file.path}{line}", text=_known(file.id)),),
+            path=file.path,
+            line=file.line,
         )
 
 
@@ -35,13 +36,16 @@ def _known(id: str | None) -> str:
     return f"by its text it is revision {id}" if id else "which revision it is cannot be told"
 
 
+def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
+    """Its last version in git that can be loaded, if nothing is lost by it; see `cures.broken`."""
+    file = next(b for b in seen.history.broken if b.path == finding.path)
+    return broken.cures(finding, seen, file)
+
+
 CHECK = Check(
     code="MD201",
     name="unparsable-revision-file",
     severity=Severity.ERROR,
     find=find,
-    remedy=leave_to_human(
-        "only a person knows what the file was meant to say; compare it with version control and "
-        "never delete it, for a database may be at that revision"
-    ),
+    remedy=remedy,
 )

@@ -68,24 +68,17 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
 
 def _as_before(finding: Finding, seen: Observation, id: str, knot: list[str]) -> Remedy | None:
     """The parents that the file had in an earlier commit and that do not lead into the knot."""
-    revision = seen.history.by_id[id]
-    past = seen.versions.get(id, ()) if seen.has("versions") else ()
-    for version in reversed(past):
-        known = all(parent in seen.history.by_id for parent in version.down)
-        if version.down == revision.down or not known:
-            continue
-        if seen.history.closure(version.down) & set(knot):
-            continue
-        down = version.down[0] if len(version.down) == 1 else version.down or None
-        if edit := files.edited(seen, revision, "down_revision", down):
-            return Remedy(
-                finding=finding,
-                key="as-before",
-                title=f"let {id} follow {' and '.join(version.down) or 'nothing'} again, as in "
-                f"commit {version.commit}, {version.when}",
-                steps=(edit,),
-            )
-    return None
+    found = files.parents_before(seen, id, knot)
+    if found is None:
+        return None
+    version, edit = found
+    return Remedy(
+        finding=finding,
+        key="as-before",
+        title=f"let {id} follow {' and '.join(version.down) or 'nothing'} again, as in "
+        f"commit {version.commit}, {version.when}",
+        steps=(edit,),
+    )
 
 
 def _on_top(finding: Finding, seen: Observation, id: str) -> Remedy | None:

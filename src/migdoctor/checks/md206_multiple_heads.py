@@ -83,6 +83,13 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
     """
     heads = rivals(seen)
     merge = _merged(finding, seen, heads)
+    begun = {seen.history.closure((h,)) & {*seen.history.rival_bases} for h in heads}
+    if len(begun) > 1:
+        why = "they come from beginnings that nothing tells apart: settle those first (MD207)"
+        return (
+            NeedsHuman(finding=finding, why=why),
+            *([merge] if isinstance(merge, Remedy) else []),
+        )
     try:
         found = branches.compare(seen, heads)
     except (NotObserved, NotApplicable) as blind:

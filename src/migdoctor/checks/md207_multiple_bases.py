@@ -1,21 +1,26 @@
 """MD207: the history begins in several places without saying why (incident 27)."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
-from migdoctor.model import Check, Evidence, Finding, Observation, Severity, leave_to_human
-
-
-def rivals(seen: Observation) -> tuple[str, ...]:
-    """Bases that nothing tells apart; labelled ones and ones with depends_on are by design."""
-    history = seen.history
-    bases = [b for b in history.bases if not history.by_id[b].depends_on]
-    sets = [history.labelled(b) for b in bases]
-    return tuple(b for b, labels in zip(bases, sets, strict=True) if sets.count(labels) > 1)
+from migdoctor.cures import files
+from migdoctor.graph import History
+from migdoctor.model import (
+    Check,
+    Cure,
+    EditFile,
+    Evidence,
+    Finding,
+    NeedsHuman,
+    Observation,
+    Remedy,
+    Severity,
+)
 
 
 def find(seen: Observation) -> Iterator[Finding]:
-    """One finding for all bases."""
-    history, bases = seen.history, rivals(seen)
+    """One finding for all bases; see `History.rival_bases`."""
+    history, bases = seen.history, seen.history.rival_bases
     if not bases:
         return
     lines = [f"{history.by_id[b].path}:{history.by_id[b].line} {b}" for b in bases]
@@ -33,13 +38,92 @@ def find(seen: Observation) -> Iterator[Finding]:
     )
 
 
+def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
+    """The parent that git knows; a label for a beginning that ran here, for it can be nothing else.
+
+    One that did not run here may be a mistake or meant: its author knows, and the choice is given.
+    """
+    history, bases = seen.history, seen.history.rival_bases
+    lost = {b: before for b in bases if (before := files.parents_before(seen, b))}
+    if len(lost) == len(bases) - 1:
+        said = [
+            f"{b} follow {' and '.join(v.down)} again, as in commit {v.commit}, {v.when}"
+            for b, (v, _) in lost.items()
+        ]
+        steps = tuple(edit for _, edit in lost.values())
+        title = f"let {'; '.join(said)}"
+        return (Remedy(finding=finding, key="as-before", title=title, steps=steps),)
+    strays = [b for b in bases if b != max(bases, key=lambda b: len(_line(history, b)))]
+    applied = history.closure(seen.stamped) if seen.has("version_tables") else frozenset()
+    ran = applied.issuperset(strays)
+    labelled = _labelled(finding, seen, strays, ran)
+    if labelled and ran:
+        return (labelled,)
+    human = NeedsHuman(
+        finding=finding,
+        why="whether the second beginning is a mistake or a second line is known to its author; "
+        "read it before any upgrade, it may drop tables that it does not know",
+    )
+    return (human, *filter(None, (_on_top(finding, seen, strays), labelled)))
+
+
+def _line(history: History, base: str) -> frozenset[str]:
+    """A base and everything that comes after it."""
+    found, todo = {base}, [base]
+    while todo:
+        more = [f for f in history.followers[todo.pop()] if f not in found]
+        found.update(more)
+        todo += more
+    return frozenset(found)
+
+
+def _labelled(
+    finding: Finding, seen: Observation, strays: Sequence[str], default: bool
+) -> Remedy | None:
+    """Each of them with a branch label made of its message: the author may choose a better one."""
+    history = seen.history
+    steps: list[EditFile] = []
+    said: list[tuple[str, str]] = []
+    for base in strays:
+        revision = history.by_id[base]
+        words = re.sub(r"[^a-z0-9]+", "_", revision.message.lower()).strip("_")
+        taken = {*history.by_id, *history.labels, *(name for name, _ in said)}
+        label = words if words and words not in taken else f"from_{base}"
+        labels = (*revision.labels, label)
+        step = files.edited(seen, revision, "branch_labels", labels if labels[1:] else label)
+        if step is None or label in taken or set(label) & set(files.ILLEGAL):
+            return None
+        steps.append(step)
+        said.append((label, base))
+    title = " and ".join(f"the line from {base} is labelled '{label}'" for label, base in said)
+    if default:
+        title += ": it ran here and keeps its beginning"
+    return Remedy(finding=finding, key="label", title=title, steps=tuple(steps), default=default)
+
+
+def _on_top(finding: Finding, seen: Observation, strays: Sequence[str]) -> Remedy | None:
+    """The stray on top of the other line, where this database has nothing of it and it is alone."""
+    if len(strays) != 1 or not seen.has("version_tables"):
+        return None
+    (base,), history = strays, seen.history
+    line = _line(history, base)
+    rows = [row for table in seen.version_tables for row in table.rows if row]
+    tops = [head for head in files.tops(history) if head not in line]
+    joined = any(not line.issuperset(history.parents[id]) for id in line)
+    if len(tops) != 1 or joined or line & history.closure(rows):
+        return None
+    edit = files.edited(seen, history.by_id[base], "down_revision", tops[0])
+    if edit is None:
+        return None
+    return Remedy(
+        finding=finding,
+        key="on-top",
+        title=f"let {base} follow {tops[0]}: this database has nothing of it",
+        steps=(edit,),
+        default=False,
+    )
+
+
 CHECK = Check(
-    code="MD207",
-    name="multiple-bases",
-    severity=Severity.WARNING,
-    find=find,
-    remedy=leave_to_human(
-        "whether the second beginning is a mistake or a second line is known to its author; read "
-        "it before any upgrade, it may drop tables that it does not know"
-    ),
+    code="MD207", name="multiple-bases", severity=Severity.WARNING, find=find, remedy=remedy
 )

@@ -71,18 +71,11 @@ def _shortened(finding: Finding, seen: Observation) -> tuple[Remedy, ...]:
     short = long[: limit(seen)].rstrip("_")
     if any(id.startswith(short) for id in history.by_id if id != long):
         return ()
-    steps = [files.edited(seen, history.by_id[long], "revision", short)]
-    for revision in history.by_id.values():
-        for field, ids in (("down_revision", revision.down), ("depends_on", revision.depends_on)):
-            if long in ids:
-                new = tuple(short if id == long else id for id in ids)
-                value = new[0] if len(new) == 1 else new
-                steps.append(files.edited(seen, revision, field, value))
-    done = tuple(step for step in steps if step is not None)
-    if len(done) < len(steps) or len({step.path for step in done}) < len(done):
+    steps = files.renaming(seen, long, short)
+    if steps is None:
         return ()
     title = f"shorten {long} to {short}, in every file that names it"
-    return (Remedy(finding=finding, key="shorten", title=title, steps=done, default=False),)
+    return (Remedy(finding=finding, key="shorten", title=title, steps=steps, default=False),)
 
 
 CHECK = Check(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from migdoctor import rows
-from migdoctor.facts import Sighting
+from migdoctor.facts import Sighting, Version
 from migdoctor.graph import History, Revision
 from migdoctor.model import Cure, EditFile, Finding, NeedsHuman, Observation, Remedy
 
@@ -39,7 +39,7 @@ def downgrade() -> None:
 '''
 HEADER = {"revision": rb"Revision ID", "down_revision": rb"Revises"}
 FIELDS = ("revision", "down_revision", "branch_labels", "depends_on")
-_SYNTAX = (SyntaxError, ValueError, RecursionError, MemoryError)
+SYNTAX = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 Value = str | tuple[str, ...] | None
 
@@ -139,6 +139,40 @@ def edits(seen: Observation, revision: Revision, values: Mapping[str, Value]) ->
     return EditFile(path=revision.path, before=before, after=text)
 
 
+def renaming(seen: Observation, old: str, new: str) -> tuple[EditFile, ...] | None:
+    """The steps that give a revision another id, in its file and in all that name it."""
+    steps = []
+    for revision in seen.history.revisions:
+        named: dict[str, Value] = {"revision": new} if revision.id == old else {}
+        for field, ids in (("down_revision", revision.down), ("depends_on", revision.depends_on)):
+            if old in ids:
+                named[field] = _one(tuple(new if id == old else id for id in ids))
+        if named:
+            steps.append(edits(seen, revision, named))
+    done = tuple(step for step in steps if step is not None)
+    return done if len(done) == len(steps) else None
+
+
+def parents_before(
+    seen: Observation, id: str, knot: Collection[str] = ()
+) -> tuple[Version, EditFile] | None:
+    """The newest earlier version of a file on this branch that had other parents, and the edit.
+
+    All of them must be known here, and none may come after the file, or lead into `knot`.
+    """
+    revision = seen.history.by_id[id]
+    past = seen.versions.get(id, ()) if seen.has("versions") else ()
+    for version in reversed(past):
+        known = all(parent in seen.history.by_id for parent in version.down)
+        if version.down == revision.down or not known:
+            continue
+        if seen.history.closure(version.down) & {id, *knot}:
+            continue
+        if edit := edited(seen, revision, "down_revision", _one(version.down) or None):
+            return version, edit
+    return None
+
+
 def with_field(text: str, field: str, value: Value) -> str | None:
     """`text` with another value for one identifier, and for its line in the docstring.
 
@@ -148,9 +182,9 @@ def with_field(text: str, field: str, value: Value) -> str | None:
     data = whole.removeprefix(b"\xef\xbb\xbf")  # positions do not count it
     try:
         tree = ast.parse(data)
-        (node,) = _given(tree, field)
+        (node,) = given(tree, field)
         old = ast.literal_eval(node)
-    except _SYNTAX:
+    except SYNTAX:
         return None
     lines = data.splitlines(keepends=True)
     starts = [0]
@@ -169,7 +203,7 @@ def with_field(text: str, field: str, value: Value) -> str | None:
     return (whole[: len(whole) - len(data)] + out).decode("utf-8", "surrogateescape")
 
 
-def _given(tree: ast.Module, field: str) -> list[ast.expr]:
+def given(tree: ast.Module, field: str) -> list[ast.expr]:
     """The values that plain assignments at the top level give to a name."""
     found = []
     for statement in tree.body:
@@ -205,12 +239,12 @@ def _only(before: bytes, after: bytes, field: str, value: Value) -> bool:
     """The identifier has the value, and no other statement has changed."""
     try:
         old, new = ast.parse(before), ast.parse(after)
-        (node,) = _given(new, field)
-        given = ast.literal_eval(node)
-    except _SYNTAX:
+        (node,) = given(new, field)
+        now = ast.literal_eval(node)
+    except SYNTAX:
         return False
     rest = [[_dumped(s) for s in t.body if not _gives(s, (field,))] for t in (old, new)]
-    return bool(given == value and rest[0] == rest[1])
+    return bool(now == value and rest[0] == rest[1])
 
 
 def tops(history: History) -> list[str]:
@@ -238,15 +272,22 @@ def same_upgrade(one: str, other: str) -> bool:
     Layout, comments, docstrings, annotations, the order of imports, identifiers and downgrade()
     are no difference. A text that cannot be parsed differs.
     """
-    return one == other or ((code := _upgrade(one)) is not None and code == _upgrade(other))
+    return same(one, other, but="downgrade")
 
 
-def _upgrade(text: str) -> tuple[list[str], list[str]] | None:
+def same(one: str, other: str, but: str = "") -> bool:
+    """As `same_upgrade`, both ways; `but` is a function that may differ."""
+    return one == other or ((code := _code(one, but)) is not None and code == _code(other, but))
+
+
+def _code(text: str, but: str) -> tuple[list[str], list[str]] | None:
     try:
         tree = ast.parse(text.encode("utf-8", "surrogateescape"))
-    except _SYNTAX:
+    except SYNTAX:
         return None
-    kept = [s for s in tree.body if not _gives(s, FIELDS) and getattr(s, "name", "") != "downgrade"]
+    kept = [
+        s for s in tree.body if not _gives(s, FIELDS) and getattr(s, "name", "") != (but or None)
+    ]
     imports = [s for s in kept if isinstance(s, ast.Import | ast.ImportFrom)]
     used = {n.id for s in kept for n in ast.walk(s) if isinstance(n, ast.Name)}
     names = sorted(
@@ -259,7 +300,7 @@ def _upgrade(text: str) -> tuple[list[str], list[str]] | None:
 
 
 def _gives(statement: ast.stmt, fields: Sequence[str]) -> bool:
-    return any(_given(ast.Module(body=[statement], type_ignores=[]), field) for field in fields)
+    return any(given(ast.Module(body=[statement], type_ignores=[]), field) for field in fields)
 
 
 class _Bare(ast.NodeTransformer):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from migdoctor.connect import Session, open_reading
-from migdoctor.cures import branches, edited
+from migdoctor.cures import branches, edited, names
 from migdoctor.errors import CannotConnect, DoctorError, NotApplicable, NotObserved
 from migdoctor.facts import Activity, Copy, Draft, ModelDiff, TmpTable
 from migdoctor.graph import History
@@ -335,7 +335,7 @@ def _witnesses(target: Target, look: Looking, passing: bool) -> None:
     seen = look.observation()
     if not seen.has("history"):
         reason = seen.missing["history"]
-        look.missing |= dict.fromkeys(("sightings", "versions", "texts"), reason)
+        look.missing |= dict.fromkeys(("sightings", "versions", "texts", "sound"), reason)
         return
     graph, project = seen.history, target.project
     rows = [row for row in seen.rows if row] if seen.has("version_tables") else []
@@ -343,24 +343,27 @@ def _witnesses(target: Target, look: Looking, passing: bool) -> None:
     lost = [row for row in rows if row not in graph.by_id]
     lost += [name for _, name in (*graph.missing_parents, *graph.missing_dependencies)]
     lost += [code.id for code in graph.bytecode if code.id]
-    sick = {*graph.twins, *(id for knot in graph.cycles for id in knot)}
+    sick = {*graph.twins, *(id for knot in graph.cycles for id in knot), *graph.rival_bases}
+    sick |= {r.id for r in names.misnamed(graph)}
     applied = graph.closure(rows) if passing and not target.quick else frozenset()
     look.at("sightings", lambda: ask.look(dict.fromkeys(lost)))
     look.at("versions", lambda: ask.versions(sick | applied))
     past = look.facts.get("versions", {})
     now = {r.sha for r in graph.revisions}
     wanted = {id for id, was in past.items() if any(v.sha not in now for v in was)}
-    if lost or sick or len(graph.heads) > 1 or any(len(id) > 32 for id in graph.by_id):
+    odd = any(len(id) > 32 for id in graph.by_id) or any(b.kind == "missing" for b in graph.broken)
+    if lost or sick or odd or len(graph.heads) > 1:
         wanted |= graph.by_id.keys()
     look.at("texts", lambda: _texts(target, graph, wanted))
+    look.at("sound", lambda: ask.sound(look.facts.get("texts", {})))
 
 
 def _texts(target: Target, graph: History, ids: Collection[str]) -> Mapping[Path, str]:
-    """The files of some revisions as they are; one that cannot be read is left out."""
+    """The files of some revisions, and broken ones, as they are; none that cannot be read."""
     found = {}
-    for revision in graph.revisions:
-        if revision.id in ids and revision.path.suffix == ".py":
-            with contextlib.suppress(OSError):
-                data = target.place(revision.path).read_bytes()
-                found[revision.path] = data.decode("utf-8", "surrogateescape")
+    paths = [r.path for r in graph.revisions if r.id in ids]
+    paths += [b.path for b in graph.broken if b.kind not in ("dynamic", "unreadable")]
+    for path in (p for p in paths if p.suffix == ".py"):
+        with contextlib.suppress(OSError):
+            found[path] = target.place(path).read_bytes().decode("utf-8", "surrogateescape")
     return found

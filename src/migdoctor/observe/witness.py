@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from migdoctor.errors import NotApplicable, NotObserved
-from migdoctor.facts import Lost, Sighting, Version
-from migdoctor.graph import History, Revision
+from migdoctor.facts import Lost, Sighting, Sound, Version
+from migdoctor.graph import Broken, History, Revision
 from migdoctor.observe.git import NoRepository, Repository, State
 from migdoctor.observe.revision_file import parse
 
@@ -196,6 +196,53 @@ class Witness:
             )
         return {id: tuple(past) for id, past in found.items()}
 
+    # --- files that are here and cannot be loaded
+
+    def sound(self, texts: Mapping[Path, str]) -> Mapping[Path, Sound]:
+        """The newest version that can be loaded of every broken file that git has one of.
+
+        This branch is asked first. `texts` are the files as they are now; of a file without a text
+        nothing is said. NotObserved as in `look`.
+        """
+        found = {}
+        sick = [b for b in self.history.broken if b.kind != "dynamic" and b.path in texts]
+        for broken in sick:
+            now = texts[broken.path].encode("utf-8", "surrogateescape")
+            if (was := self._sound(broken, now)) is not None:
+                found[broken.path] = was
+        if sick and not found and self.git.blind:
+            raise NotObserved("sound", self.git.blind)
+        return found
+
+    def _sound(self, broken: Broken, now: bytes) -> Sound | None:
+        top, real = self.git.top.resolve(), broken.path.resolve()
+        path = real.relative_to(top).as_posix() if real.is_relative_to(top) else ""
+        mark, kept = (broken.id or "").encode("utf-8", "surrogateescape"), False
+        for here, states in self._branch_first():
+            kept = kept or any(self.git.content(s) == now for s in states if s.path == path)
+            for state in states:
+                data = self.git.content(state)
+                if data is None or not (state.path == path or (mark and mark in data)):
+                    continue
+                revision = _parsed(data, state.path, whole=True)
+                if revision is None or revision.id != (broken.id or revision.id):
+                    continue
+                day = f"commit {state.commit}, {state.when}"
+                return Sound(
+                    id=revision.id,
+                    down=revision.down,
+                    text=data.decode("utf-8", "surrogateescape"),
+                    where=day if here else self.git.where(state),
+                    here=here,
+                    kept=kept,
+                )
+        return None
+
+    def _branch_first(self) -> Iterator[tuple[bool, tuple[State, ...]]]:
+        """(on this branch, states): its own line, then whatever else git knows."""
+        yield True, self.git.mainline
+        yield from ((False, states) for states in self.git.passes())
+
 
 class _File(NamedTuple):
     revision: Revision
@@ -237,7 +284,9 @@ def _bytes(path: Path) -> bytes:
         return b""
 
 
-def _parsed(data: bytes, path: str) -> Revision | None:
+def _parsed(data: bytes, path: str, whole: bool = False) -> Revision | None:
+    """The revision in a file; with `whole` only if alembic could load that file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the compiler's, about the project's own code
-        return parse(data, Path(path), compiled=True)[0]
+        revision, trouble = parse(data, Path(path), compiled=not whole)
+    return None if whole and trouble else revision

@@ -2,6 +2,7 @@
 
 import pytest
 
+from migdoctor.cures.broken import conflict, nothing_lost
 from migdoctor.cures.files import with_field
 
 PLAIN = '''"""do
@@ -64,3 +65,63 @@ def test_bytes_that_are_no_utf8_survive() -> None:
     text = with_field(data.decode("utf-8", "surrogateescape"), "down_revision", "b")
     assert text is not None
     assert text.encode("utf-8", "surrogateescape") == data.replace(b"'a'", b"'b'")
+
+
+def test_the_line_of_a_docstring_that_named_nothing() -> None:
+    text = PLAIN.replace("Revises: a", "Revises:").replace(
+        'down_revision = "a"', "down_revision = None"
+    )
+    assert with_field(text, "down_revision", "a") == PLAIN
+
+
+def test_both_sides_of_conflicts_with_and_without_their_ancestor() -> None:
+    text = """a
+<<<<<<< HEAD
+b
+||||||| 1a2b3c4
+x
+=======
+c
+>>>>>>> feature
+=======
+<<<<<<< HEAD
+=======
+d
+>>>>>>> feature
+"""
+    heading = "=======\n"  # outside of a conflict a line like any other
+    assert conflict(text) == [("HEAD", f"a\nb\n{heading}"), ("feature", f"a\nc\n{heading}d\n")]
+    crlf = text.replace("\n", "\r\n")
+    assert conflict(crlf) == [(n, t.replace("\n", "\r\n")) for n, t in conflict(text) or []]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a\n=======\nb\n",
+        "<<<<<<< HEAD\na\n",
+        "<<<<<<< HEAD\na\n>>>>>>> b\n",
+        "<<<<<<< HEAD\na\n<<<<<<< HEAD\n=======\n>>>>>>> b\n",
+        ">>>>>>> b\n",
+    ],
+)
+def test_markers_that_are_missing_or_not_in_order(text: str) -> None:
+    assert conflict(text) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "lost"),
+    [
+        ("", False),
+        ("revision = 'x'\ndown_rev", False),
+        ("\0" * 99, False),
+        ("revision = 'x'\n# caf\udce9\n", False),
+        ("r\0e\0v\0i\0s\0i\0o\0n\0 \0=\0 \0'\0x\0'\0\n\0", False),
+        ("revision = 'y'\n", True),
+        ("revision = 'x'\nop.do(\n", True),
+    ],
+    ids=["empty", "broken off", "zeros", "encoding", "utf-16", "another value", "new line"],
+)
+def test_damage_loses_nothing_and_work_is_no_damage(now: str, lost: bool) -> None:
+    assert nothing_lost(now, "revision = 'x'\ndown_revision = 'a'\n# café\n") is not lost

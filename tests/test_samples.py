@@ -21,6 +21,8 @@ from tests.running import Ran, files_of, migdoctor, picture
 
 SCHEMA = json.loads(files("migdoctor").joinpath("report/schema.json").read_text())
 WHOLE = "MIGDOCTOR_TEST_ALL" in os.environ
+NEED_ROWS = ("MD209", "MD210")  # what is too long, and what has run, no file says
+LEFT = ("md206_multiple_heads__not_commuting", "md212_dynamic_identifiers")  # for people
 ALL = [
     (name, dialect)
     for name in samples.names()
@@ -44,6 +46,13 @@ def fresh(box: Box, command: str) -> tuple[int, str]:
     return box.alembic(f"-c app.db.ini {command}")
 
 
+@pytest.mark.parametrize("name", [name for name in samples.names() if name.startswith("md2")])
+def test_every_sick_history_has_a_repository_and_a_cure_that_alembic_upgrades(name: str) -> None:
+    assert any("commit" in step for step in samples.recipe(name)["build"])
+    expect = samples.expectation(name, samples.dialects(name)[0])
+    assert name in LEFT or (expect.plan and expect.then == "upgrade heads")
+
+
 @pytest.mark.parametrize(("name", "dialect"), ALL, ids=["-".join(pair) for pair in ALL])
 def test_sample(
     name: str,
@@ -59,6 +68,9 @@ def test_sample(
     seen = ask(capfd, box, "diagnose")
     assert seen.codes == sorted(expect.codes)
     assert seen.code == expect.exit
+    if name.startswith("md2"):
+        alone = ask(capfd, box, "diagnose", "--select", "MD2")
+        assert alone.codes == [c for c in seen.codes if c[:3] == "MD2" and c not in NEED_ROWS]
     assert (files_of(box), picture(box)) == (files, before)
 
     choice = [word for only in expect.only for word in ("--only", only)]

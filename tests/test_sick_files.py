@@ -1,5 +1,6 @@
 """A history that is sick in several ways: all are found from the files alone, and cured in turn."""
 
+import py_compile
 from collections.abc import Callable
 
 import pytest
@@ -8,37 +9,54 @@ from migdoctor.samples import Box
 from tests.running import migdoctor, picture
 from tests.test_lost_files import loads_and_upgrades
 
+ALL = {f"MD2{n:02}" for n in (1, 2, 3, 4, 5, 7, 8, 11)}
+
 
 def test_several_sicknesses_are_found_and_cured_in_one_run(
     sample: Callable[[str, str], Box], capfd: pytest.CaptureFixture[str]
 ) -> None:
     box = sample("md202_duplicate_revision_id", "sqlite")
-    told = (box.folder / "versions" / "ccc3_add_phone.py").read_text()
+    versions = box.folder / "versions"
+    told = (versions / "ccc3_add_phone.py").read_text()
 
-    def add(name: str, id: str, down: str, column: str) -> None:
-        text = told.replace("ccc3", id).replace('"bbb2"', f'"{down}"').replace("phone", column)
-        (box.folder / "versions" / f"{name}.py").write_text(text)
+    def add(name: str, id: str, down: str, depends: str | None = None) -> str:
+        text = told.replace("ccc3", id).replace('"bbb2"', f'"{down}"')
+        text = text.replace("phone", name[5:]).replace("on = None", f"on = {depends!r}")
+        (versions / f"{name}.py").write_text(text)
+        return text
 
-    add("eee5_fax", "eee5", "ccc3_add_nickname", "fax")
-    add("fff6_pager", "fff6", "fff6", "pager")
-    add("ggg7_telex", "ggg7", "gone9", "telex")
-    (box.folder / "versions" / "hhh8_junk.py").write_text("<<<<<<< HEAD\n")
+    fine = add("iii9_mobile", "iii9", "kkk2"), add("jjj1_skype", "jjj1", "iii9")
+    box.git("add", "--all")
+    box.git("commit", "--quiet", "-m", "mobile numbers")
+    (versions / "iii9_mobile.py").write_text(fine[0][:200])
+    (versions / "jjj1_skype.py").write_text(fine[1].replace('"iii9"', "None"))
+    add("eee5_fax", "eee-5", "ccc3_add_nickname")
+    add("fff6_pager", "fff6", "fff6")
+    add("ggg7_telex", "ggg7", "gone9")
+    add("kkk2_radio", "kkk2", "eee-5", depends="aaa1_create_users")
+    add("lll3_old", "lll3", "aaa1")
+    py_compile.compile(str(versions / "lll3_old.py"), str(versions / "lll3_old.pyc"))
+    (versions / "lll3_old.py").unlink()
+    (versions / "hhh8_junk.py").write_text("<<<<<<< HEAD\n")
     before = picture(box)
     options = ("--select", "MD2", "--format", "json", *box.args)
     seen = migdoctor(capfd, "diagnose", *options)
-    assert set(seen.codes) >= {"MD201", "MD202", "MD203", "MD204"}
-    assert seen.codes.count("MD203") == 2
+    assert set(seen.codes) >= ALL
+    assert seen.codes.count("MD201") == seen.codes.count("MD203") == 2
     quick = migdoctor(capfd, "diagnose", "--quick", *options)
     assert quick.codes == seen.codes
     assert picture(box) == before
     planned = migdoctor(capfd, "fix", "--format", "json", *box.args).document
     cured = {step["code"] for step in planned["plan"]["steps"]}
-    assert cured >= {"MD203"}  # the junk hides which of the twins ran
-    (box.folder / "versions" / "hhh8_junk.py").unlink()
-    (box.folder / "versions" / "ggg7_telex.py").unlink()
+    assert cured >= {"MD201", "MD203"}  # the junk hides which of the twins ran
+    (versions / "hhh8_junk.py").unlink()
+    (versions / "ggg7_telex.py").unlink()
+    before = picture(box)
     fixed = migdoctor(capfd, "fix", "--apply", "--format", "json", *box.args)
     assert fixed.codes == ["MD506"], fixed.out
+    assert {step["code"] for step in fixed.document["plan"]["steps"]} >= ALL
     run = fixed.document["outcome"]["run"]
     assert migdoctor(capfd, "undo", run, *box.args).code == 0
+    assert picture(box) == before
     migdoctor(capfd, "fix", "--apply", *box.args)
     loads_and_upgrades(box)

@@ -181,10 +181,11 @@ def test_files_are_restored_when_a_later_statement_fails(place: Address, tmp_pat
     edited.write_bytes(b"one\r\ncaf\xe9\n")
     moved.write_bytes(b"\x00\xff")
     before = edited.read_bytes().decode("utf-8", "surrogateescape")
+    package = tmp_path / "x" / "__init__.py"  # in a folder that goes again
     steps = (
         EditFile(path=edited, before=before, after="two\n"),
         EditFile(path=made, before=None, after="new\n"),
-        MoveFile(path=moved, to=tmp_path / "aside", sha256=hashlib.sha256(b"\x00\xff").hexdigest()),
+        MoveFile(path=moved, to=package, sha256=hashlib.sha256(b"\x00\xff").hexdigest()),
         sql("SELECT * FROM nothing_of_this_name"),
     )
     assert run(place, *steps).exit_code == 5

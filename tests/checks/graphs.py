@@ -48,9 +48,11 @@ def text(revision: Revision, body: str = "pass") -> str:
     """A file that says what the revision says."""
     down = revision.down[0] if len(revision.down) == 1 else revision.down or None
     depends = revision.depends_on[0] if len(revision.depends_on) == 1 else revision.depends_on
+    labels = revision.labels[0] if len(revision.labels) == 1 else revision.labels
     return (
         f"revision = {revision.id!r}\ndown_revision = {down!r}\n"
-        f"depends_on = {depends or None!r}\n\n\ndef upgrade():\n    {body}\n"
+        f"branch_labels = {labels or None!r}\ndepends_on = {depends or None!r}\n"
+        f"\n\ndef upgrade():\n    {body}\n"
     )
 
 

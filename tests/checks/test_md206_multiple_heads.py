@@ -176,3 +176,7 @@ def test_stale_bytecode_is_not_to_be_merged():
         **{f: getattr(fork, f) for f in fork.__slots__} | {"path": Path("versions/ddd4.pyc")}
     )
     assert not found(CHECK, files(*CHAIN, phantom))
+
+
+def test_heads_of_several_beginnings_wait_for_those():
+    assert "MD207" in why(CHECK, files(*CHAIN, revision("stray"), rows=("ccc3",)))

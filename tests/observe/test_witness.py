@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from migdoctor.errors import NotApplicable, NotObserved
-from migdoctor.facts import Lost, Sighting
+from migdoctor.facts import Lost, Sighting, Sound
 from migdoctor.observe import git, history, witness
 
 
@@ -324,3 +324,68 @@ def test_time_is_limited(project: Project, monkeypatch: pytest.MonkeyPatch):
     assert "ddd4" in project.look("ddd4")
     monkeypatch.setattr(git, "SECONDS", 0.0)
     assert project.blind("ddd4") == "git was not done after 2 seconds"
+
+
+# --- files that are here and cannot be loaded ----------------------------------------------------
+
+
+def sound(project: Project, path: Path) -> Sound | None:
+    ask, now = project.witness(), path.read_bytes().decode("utf-8", "surrogateescape")
+    return ask.sound({path: now}).get(path)
+
+
+def test_the_last_sound_version_and_whether_the_broken_one_is_kept(project: Project):
+    path = project.add("bbb2", "aaa1")
+    first = path.read_text()
+    path.write_text(first + "# more\n")
+    project.commit("more")
+    where = f"commit {project.head()}"
+    path.write_text(first + "<<<<<<< HEAD\n")
+    seen = sound(project, path)
+    assert seen is not None
+    assert seen.where.startswith(where)
+    assert (seen.id, seen.down, seen.text) == ("bbb2", ("aaa1",), first + "# more\n")
+    assert (seen.here, seen.kept) == (True, False)
+    project.commit("broken")
+    project.add("ccc3", "bbb2")
+    seen = sound(project, path)
+    assert seen is not None
+    assert (seen.text, seen.kept) == (first + "# more\n", True)
+
+
+def test_a_broken_file_with_another_name_is_known_by_its_id(project: Project):
+    text = project.add("bbb2", "aaa1").read_text()
+    (project.versions / "bbb2_do.py").rename(project.versions / "renamed.py")
+    (project.versions / "renamed.py").write_text(text + "(")
+    project.commit("renamed")
+    seen = sound(project, project.versions / "renamed.py")
+    assert seen is not None
+    assert seen.text == text
+    (project.versions / "renamed.py").write_bytes(b"\0")  # what it is cannot be told any more
+    assert sound(project, project.versions / "renamed.py") is None
+
+
+def test_a_version_of_another_revision_under_the_same_name_is_none(project: Project):
+    path = project.add("bbb2", "aaa1")
+    path.write_text('revision = "zzz9"\n(')
+    assert sound(project, path) is None
+
+
+def test_sound_on_another_branch_only(project: Project):
+    project.git("switch", "--quiet", "--create", "gifts")
+    path = project.add("bbb2", "aaa1")
+    text, commit = path.read_text(), project.head()
+    project.git("switch", "--quiet", "main")
+    path.write_text(text + "<<<<<<< HEAD\n")
+    project.commit("a merge gone wrong")
+    seen = sound(project, path)
+    assert seen is not None
+    assert (seen.here, seen.where) == (False, f"branch gifts (commit {commit})")
+
+
+def test_sound_versions_without_a_repository(project: Project):
+    path = project.add("bbb2", "aaa1")
+    path.write_text("(")
+    shutil.rmtree(project.root / ".git")
+    with pytest.raises(NotObserved):
+        sound(project, path)

@@ -58,6 +58,8 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
     """
     revision = seen.history.by_id[finding.subject]
     if names.wrong(revision.id):
+        if why := names.waits(seen, revision):
+            return (NeedsHuman(finding=finding, why=why),)
         cure = names.renamed(finding, seen, revision)
         why = (
             "a database may have this id, and one that is not looked at now would not be known any "

@@ -90,7 +90,8 @@ def _unfit(seen: Observation, broken: Broken, sound: Sound) -> str | None:
     names = {*history.by_id, *history.unread, *(s.id for s in others)}
     if lost := [parent for parent in sound.down if parent not in names]:
         return f"follows {', '.join(lost)} there, which no file has"
-    if sound.id in history.closure(sound.down):
+    after = {r.id for r in history.revisions if sound.id in (r.id, *r.down, *r.depends_on)}
+    if history.closure(sound.down) & after:
         return "comes there after what comes after it here"
     return None
 

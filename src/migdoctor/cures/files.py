@@ -163,7 +163,7 @@ def parents_before(
     revision = seen.history.by_id[id]
     past = seen.versions.get(id, ()) if seen.has("versions") else ()
     for version in reversed(past):
-        known = all(parent in seen.history.by_id for parent in version.down)
+        known = all(p in seen.history.by_id and not set(ILLEGAL) & set(p) for p in version.down)
         if version.down == revision.down or not known:
             continue
         if seen.history.closure(version.down) & {id, *knot}:
@@ -196,8 +196,12 @@ def with_field(text: str, field: str, value: Value) -> str | None:
     out = data[:begin] + new + data[end:]
     if tree.body and field in HEADER and ast.get_docstring(tree, clean=False) is not None:
         stop = starts[tree.body[0].end_lineno or 1]
-        header = re.compile(rb"(?m)^(" + HEADER[field] + rb":[ \t]*)" + _listed(old) + rb"(?=\r?$)")
-        out = header.sub(lambda m: m[1] + _listed(value, plain=True), out[:stop]) + out[stop:]
+        header = re.compile(
+            rb"(?m)^(" + HEADER[field] + rb":)([ \t]*)" + _listed(old) + rb"(?=\r?$)"
+        )
+        said = _listed(value, plain=True)
+        space = b" " if said else b""  # where there was none
+        out = header.sub(lambda m: m[1] + (m[2] or space) + said, out[:stop]) + out[stop:]
     if not _only(data, out, field, value):
         return None
     return (whole[: len(whole) - len(data)] + out).decode("utf-8", "surrogateescape")
@@ -248,12 +252,16 @@ def _only(before: bytes, after: bytes, field: str, value: Value) -> bool:
 
 
 def tops(history: History) -> list[str]:
-    """The heads that something can be put on: none that is implied, or hangs on what is missing."""
+    """The heads that something can be put on: none that is implied, or hangs on what is missing.
+
+    Without an answer while one of them needs another id (MD211).
+    """
     lost = {revision.id for revision, _ in history.missing_parents}
     lost |= {r.id for r in history.by_id.values() if history.unread.keys() & {*r.down}}
     lost |= {id for knot in history.cycles for id in knot}
-    heads = (head for head in history.heads if head not in history.implied)
-    return [head for head in heads if not history.closure((head,)) & lost]
+    heads = [head for head in history.heads if head not in history.implied]
+    found = [head for head in heads if not history.closure((head,)) & lost]
+    return [] if any(set(ILLEGAL) & set(head) for head in found) else found
 
 
 def fresh(id: str, name: str, history: History) -> str:

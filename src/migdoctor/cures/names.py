@@ -75,6 +75,20 @@ def renamed(finding: Finding, seen: Observation, revision: Revision) -> Remedy |
     )
 
 
+def waits(seen: Observation, revision: Revision) -> str:
+    """What has to be cured before a file gets another id, '' when nothing has.
+
+    Whoever names it must be known, and no other cure may write the old id somewhere else.
+    """
+    history, new = seen.history, _better(seen, revision)
+    named = (*history.missing_parents, *history.missing_dependencies)
+    if not history.trustworthy:
+        return "a file that cannot be read may name it: cure that first (MD201)"
+    if revision.id in history.twins or any(name != new for _, name in named):
+        return "twins and parents come first (MD202, MD203, MD205)"
+    return ""
+
+
 def _better(seen: Observation, revision: Revision) -> str:
     """The id that others know the file by, else the old one with '_' for what is refused."""
     for sighting in rows.sightings(seen).values():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from migdoctor.samples import Box
+from migdoctor.samples import Box, run_sql
 from tests.running import migdoctor, picture
 from tests.test_lost_files import loads_and_upgrades
 
@@ -59,4 +59,26 @@ def test_several_sicknesses_are_found_and_cured_in_one_run(
     assert migdoctor(capfd, "undo", run, *box.args).code == 0
     assert picture(box) == before
     migdoctor(capfd, "fix", "--apply", *box.args)
+    loads_and_upgrades(box)
+
+
+def test_a_row_and_its_files_get_another_id_together(
+    sample: Callable[[str, str], Box], capfd: pytest.CaptureFixture[str]
+) -> None:
+    box = sample("md506_pending", "sqlite")  # at bbb2, before ccc3
+    for path in (box.folder / "versions").glob("[bc]*.py"):
+        path.write_text(path.read_text().replace("bbb2", "bb-2"))
+    run_sql(box.owner_url, "UPDATE alembic_version SET version_num = 'bb-2'")
+    before = picture(box)
+    seen = migdoctor(capfd, "fix", "--apply", "--format", "json", *box.args)
+    assert "MD211" in seen.codes
+    assert picture(box) == before
+    choice = ("--only", "MD211:rename", "--allow", "REWRITES_HISTORY", "--format", "json")
+    fixed = migdoctor(capfd, "fix", "--apply", *choice, *box.args)
+    assert fixed.codes == ["MD506"], fixed.out
+    assert run_sql(box.owner_url, "SELECT version_num FROM alembic_version") == [("bb_2",)]
+    run = fixed.document["outcome"]["run"]
+    assert migdoctor(capfd, "undo", run, *box.args).code == 0
+    assert picture(box) == before
+    migdoctor(capfd, "fix", "--apply", *choice, *box.args)
     loads_and_upgrades(box)

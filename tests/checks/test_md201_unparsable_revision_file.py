@@ -128,6 +128,12 @@ def test_a_conflict_between_two_that_do_the_same_is_settled():
     assert after(cures(CHECK, seen)[0]) == TEXT
 
 
+def test_a_conflict_about_the_parent_is_a_choice():
+    head, body = TEXT.split("down_revision = 'ccc3'\n")
+    parents = "<<<<<<< HEAD\ndown_revision = 'ccc3'\n=======\ndown_revision = 'bbb2'\n>>>>>>> x\n"
+    assert keys(sick(head + parents + body, sound={})) == ["ours", "theirs"]
+
+
 def test_a_conflict_between_two_that_differ_is_a_choice():
     seen = sick(OPEN.format("op.do('y')"), sound={})
     assert keys(seen) == ["ours", "theirs"]

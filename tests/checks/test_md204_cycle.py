@@ -64,5 +64,7 @@ def test_a_self_loop_goes_on_top_of_the_only_head_of_the_others():
     (remedy,) = cures(CHECK, seen)
     assert isinstance(remedy, Remedy)
     assert changed(remedy) == {"ddd4": ["down_revision = 'ccc3'"]}
+    refused = written(*CHAIN, revision("d-4", "ccc3"), revision("x", "x"), rows=("ccc3",))
+    assert isinstance(cures(CHECK, refused)[0], NeedsHuman)  # that one gets another id first
     fork = written(*CHAIN, revision("x", "bbb2"), revision("ddd4", "ddd4"), rows=("ccc3",))
     assert isinstance(cures(CHECK, fork)[0], NeedsHuman)

@@ -72,6 +72,8 @@ def test_what_another_database_may_have_stays_where_it_is():
     assert keys(written(*CHAIN, STRAY, rows=("notes1",))) == ["label"]
     joined = (*CHAIN, STRAY, revision("m", "ccc3", "notes1"))
     assert keys(written(*joined, rows=("ccc3",))) == ["label"]
+    aside = (*CHAIN, STRAY, revision("m", "bbb2", "notes1"))
+    assert keys(written(*aside, rows=("ccc3",))) == ["label"]
     fork = (*CHAIN, revision("x", "bbb2"), STRAY)
     assert keys(written(*fork, rows=("ccc3",))) == ["label"]
 

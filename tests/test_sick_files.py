@@ -2,6 +2,7 @@
 
 import py_compile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +83,16 @@ def test_a_row_and_its_files_get_another_id_together(
     assert picture(box) == before
     migdoctor(capfd, "fix", "--apply", *choice, *box.args)
     loads_and_upgrades(box)
+
+
+def test_what_is_no_text_is_shown_by_its_escapes(
+    sample: Callable[[str, str], Box], capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    box = sample("md201_unparsable_revision_file__binary", "sqlite")
+    page = tmp_path / "page.txt"
+    assert migdoctor(capfd, "fix", "--no-rehearsal", "-o", str(page), *box.args).code == 1
+    text = page.read_text(encoding="utf-8")
+    assert '-"""F\\xfcr Faxger\\xe4te"""' in text
+    assert '+"""Für Faxgeräte"""' in text
+    assert "\\x00\\xff\\x00" in text
+    assert "\0" not in text

@@ -381,6 +381,7 @@ def _emit(report: Any, given: dict[str, Any]) -> None:
 
 
 def _write(text: str, given: dict[str, Any]) -> None:
+    text = text.encode("utf-8", "backslashreplace").decode()  # what a file holds may be no text
     if path := _path(given.get("output")):
         try:
             path.write_text(text, encoding="utf-8")

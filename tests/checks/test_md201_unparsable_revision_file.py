@@ -161,10 +161,17 @@ def test_a_helper_module_becomes_a_package():
         "def upgrade():\n    pass\n",
         "revision = 7\n",
         "def (",
+        "",
+        "import sqlalchemy as sa\n",
+        '"""Revision ID: ddd4"""\nX = 1\n',
     ],
 )
 def test_what_would_not_be_the_same_as_a_package_stays(text: str):
     assert keys(sick(text, "missing", sound={})) == []
+
+
+def test_what_was_a_revision_is_one_again():
+    assert keys(sick(HELPER, "missing")) == ["RESTORE"]
 
 
 def test_a_helper_that_a_revision_names_by_its_file_stays():

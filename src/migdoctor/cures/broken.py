@@ -213,19 +213,27 @@ def identifiers(text: str) -> Mapping[str, object] | None:
 def _as_package(finding: Finding, seen: Observation, broken: Broken, now: str) -> Remedy | None:
     """A helper module as a package of the same name: imports find it, alembic passes over it.
 
-    Not where the module looks at its own place, or a revision names the file.
+    Not where the module looks at its own place, or a revision names the file; and not what may be
+    the rest of a revision.
     """
-    if broken.kind != "missing" or broken.path.name.startswith("__"):
+    was = seen.has("sound") and broken.path in seen.sound
+    if broken.kind != "missing" or was or "Revision ID:" in now:
         return None
     try:
         tree = ast.parse(now.encode("utf-8", "surrogateescape"))
     except files.SYNTAX:
         return None
     nodes = list(ast.walk(tree))
+    defined = [s for s in tree.body if not isinstance(s, ast.Import | ast.ImportFrom | ast.Expr)]
     functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     named = {node.id for node in nodes if isinstance(node, ast.Name)}
     relative = any(isinstance(node, ast.ImportFrom) and node.level for node in nodes)
-    if relative or named & (_PLACED | {*files.FIELDS}) or functions & {"upgrade", "downgrade"}:
+    if (
+        not defined
+        or relative
+        or named & (_PLACED | {*files.FIELDS})
+        or functions & {"upgrade", "downgrade"}
+    ):
         return None
     others = (text for path, text in seen.texts.items() if path != broken.path)
     if any(broken.path.name in text for text in others):

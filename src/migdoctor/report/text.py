@@ -11,6 +11,7 @@ from migdoctor.cures.sessions import is_passing
 from migdoctor.errors import DoctorError
 from migdoctor.model import Remedy, Severity, Step, hazards_of
 from migdoctor.plan import Plan, Rehearsal, Treatment
+from migdoctor.report.graph_sheet import visible
 from migdoctor.report.json import step_text, undo_text
 from migdoctor.report.position import next_command, options, summary
 from migdoctor.result import Report, Undone
@@ -268,9 +269,11 @@ def _code(out: Console, text: str, indent: int) -> None:
 
 
 def _diff(out: Console, diff: str) -> None:
-    for line in diff.splitlines():
+    for line in diff.split("\n"):
         style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "default")
-        out.print(Text(f"  {line}", style=style), soft_wrap=True)
+        data = line.rstrip("\r").expandtabs().encode("utf-8", "surrogateescape")
+        shown = visible(data.decode("utf-8", "backslashreplace"))  # files may hold anything
+        out.print(Text(f"  {shown}", style=style), soft_wrap=True)
 
 
 def _next(out: Console, command: str) -> None:

@@ -9,7 +9,7 @@ from migdoctor.errors import DoctorError
 from migdoctor.graph import History
 from migdoctor.lanes import Fold, Row, fold, lay_out
 from migdoctor.model import Finding, Observation
-from migdoctor.report.json import about, relative
+from migdoctor.report.json import about, relative, visible
 from migdoctor.report.located import why_not
 from migdoctor.report.position import position, summary
 from migdoctor.result import Report
@@ -109,17 +109,6 @@ def blind(report: Report) -> tuple[tuple[str, str], ...]:
     if position(seen)["located"] is None and not report.asked.quick:
         return (("MD507", why_not(seen)),)
     return ()
-
-
-def visible(text: str) -> str:
-    """Text with everything that a terminal would obey or hide shown by its escape."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    return " " if character == "\xa0" else character.encode("unicode_escape").decode()
 
 
 def _shape(id: str, history: History) -> list[Mark]:

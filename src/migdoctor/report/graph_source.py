@@ -7,7 +7,8 @@ An arrow goes from a revision to the one that follows it.
 from collections.abc import Iterator
 
 from migdoctor.lanes import Fold, Row
-from migdoctor.report.graph_sheet import Sheet, visible
+from migdoctor.report.graph_sheet import Sheet
+from migdoctor.report.json import visible
 
 LONG = 60  # characters of a message
 CLASSES = {  # the first kind of mark that a revision has decides

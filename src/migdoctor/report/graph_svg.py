@@ -11,7 +11,8 @@ from xml.sax.saxutils import escape, quoteattr
 from rich.cells import cell_len, set_cell_size
 
 from migdoctor.lanes import Fold, Row
-from migdoctor.report.graph_sheet import Sheet, visible
+from migdoctor.report.graph_sheet import Sheet
+from migdoctor.report.json import visible
 
 ROW, LANE, EDGE = 28, 18, 22  # heights and widths in pixels
 SIZE, CELL = 13, 7.85  # of the font, and of one cell of it

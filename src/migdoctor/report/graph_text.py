@@ -8,7 +8,8 @@ from rich.color import ColorSystem
 from rich.style import Style
 
 from migdoctor.lanes import Fold, Row
-from migdoctor.report.graph_sheet import Sheet, visible
+from migdoctor.report.graph_sheet import Sheet
+from migdoctor.report.json import visible
 
 UNICODE = "│─├┤┼╰╯┴╮╭┬┊○●◆✗…"
 ASCII = "|-||+`'+...:o@*x~"

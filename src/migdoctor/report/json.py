@@ -284,3 +284,14 @@ def relative(path: Path) -> str:
     """A path as seen from the working directory where that is shorter."""
     relative = os.path.relpath(path)
     return relative if len(relative) < len(str(path)) else str(path)
+
+
+def visible(text: str) -> str:
+    """Text with everything that a terminal would obey or hide shown by its escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return " " if character == "\xa0" else character.encode("unicode_escape").decode()

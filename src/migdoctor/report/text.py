@@ -11,8 +11,7 @@ from migdoctor.cures.sessions import is_passing
 from migdoctor.errors import DoctorError
 from migdoctor.model import Remedy, Severity, Step, hazards_of
 from migdoctor.plan import Plan, Rehearsal, Treatment
-from migdoctor.report.graph_sheet import visible
-from migdoctor.report.json import step_text, undo_text
+from migdoctor.report.json import step_text, undo_text, visible
 from migdoctor.report.position import next_command, options, summary
 from migdoctor.result import Report, Undone
 

@@ -5,14 +5,17 @@ import hashlib
 import os
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from migdoctor.connect import StatementFailed, address_of, mask_url, open_reading, open_writing
 from migdoctor.errors import CannotConnect, NotObserved, UsageError
@@ -414,3 +417,21 @@ def test_a_locked_file_is_no_missing_one(sq: Path) -> None:
         assert error.value.sqlstate == "SQLITE_BUSY"
     with writer(sq, "BEGIN IMMEDIATE"), open_reading(address) as session:
         assert session.query("SELECT * FROM t") == []
+
+
+@pytest.mark.parametrize("name", ["app.db", "/srv/a b.db", "a:b@c#d.db", "a%20b.db", "a.db?x=1"])
+def test_a_plain_sqlite_url_is_read_as_sqlalchemy_reads_it(name: str, tmp_path: Path) -> None:
+    database = make_url(f"sqlite+aiosqlite:///{name}").database or ""
+    address = address_of(f"sqlite+aiosqlite:///{name}", base=tmp_path)
+    assert address.path == tmp_path / database
+
+
+def test_functions_that_sqlalchemy_gives_are_there(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "app.db")) as made:
+        made.create_function("regexp", 2, lambda a, b: a == b, deterministic=True)
+        made.execute("CREATE TABLE t (x TEXT CHECK (x REGEXP '^a'), y INT CHECK (floor(y) < 9))")
+        made.commit()
+    with open_writing(address_of(f"sqlite:///{tmp_path}/app.db")) as session:
+        assert session.run("INSERT INTO t VALUES ('abc', 1)") == 1
+        with pytest.raises(StatementFailed):
+            session.run("INSERT INTO t VALUES ('bca', 1)")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 _SECRET = re.compile(r"(?i)(pass(?!file)|pwd|secret|token|credential|api_?key)")
+# A SQLite URL without query and escapes: read as SQLAlchemy reads it, but without its import.
+_PLAIN = re.compile(r"sqlite(?:\+\w+)?:///([^?%\n]*)")
 # Keywords that libpq knows (PostgreSQL manual, "Parameter Key Words"); others belong to a driver.
 _LIBPQ = re.compile(
     r"host|hostaddr|port|dbname|user|password|passfile|require_auth|channel_binding"
@@ -100,12 +102,15 @@ def address_of(
     A relative SQLite path is resolved against `base` (default: the current folder). Raises
     UsageError where the text is no URL, CannotConnect for an engine that is not treated.
     """
+    if plain := _PLAIN.fullmatch(url):
+        return _sqlite_address(plain[1], base or Path.cwd())
     parsed = parse_url(url)
     engine = parsed.drivername.split("+")[0]
     if engine in ("postgres", "postgresql"):
         return _postgresql_address(parsed, dict(connect_args or {}))
     if engine == "sqlite":
-        return _sqlite_address(parsed, base or Path.cwd())
+        memory = parsed.query.get("mode") == "memory"
+        return _sqlite_address("" if memory else parsed.database or "", base or Path.cwd())
     raise CannotConnect(
         f"The database is of an engine that is not treated: {engine}.",
         "PostgreSQL and SQLite are; name such a database with --url.",
@@ -129,12 +134,11 @@ def parse_url(url: str) -> "URL":
         ) from None
 
 
-def _sqlite_address(parsed: "URL", base: Path) -> Address:
-    name = parsed.database or ""
+def _sqlite_address(name: str, base: Path) -> Address:
     if name.startswith("file:"):
         name = unquote(name.removeprefix("file:").split("?")[0])
         name = "/" + name.lstrip("/") if name.startswith("//") else name
-    if name in ("", ":memory:") or parsed.query.get("mode") == "memory":
+    if name in ("", ":memory:"):
         raise CannotConnect(
             "The URL names a SQLite database in memory, which ends with its process.",
             "Point at a file, for example sqlite:///app.db.",

@@ -1,7 +1,8 @@
 """The one door to a database: connections that read, and connections that write.
 
 Reading connections cannot write, wait for no lock longer than two seconds and create no file.
-SQLAlchemy is imported inside the functions, so that importing this module stays cheap.
+SQLAlchemy knows how to reach a PostgreSQL server, and is imported for that alone: a quick look at a
+SQLite file costs less than its import.
 """
 
 import contextlib
@@ -9,15 +10,12 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from migdoctor import sqlite_files
 from migdoctor.address import Address, address_of, mask_url, parse_url, startup_options
 from migdoctor.errors import CannotConnect, DoctorError, NotObserved
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
 
 __all__ = [
     "Address",
@@ -65,7 +63,7 @@ class StatementFailed(DoctorError):
 
 
 class Session:
-    """One open connection, in autocommit; made by `open_reading` and `open_writing` only.
+    """One open connection of the driver, in autocommit; `open_reading` and `open_writing` make it.
 
     `statements` lists every statement sent, in order. `note` says what was unusual about opening
     it ("" where nothing was). `search_path` holds the schemas of the role's own path that exist,
@@ -73,7 +71,15 @@ class Session:
     read-only by default (all three PostgreSQL only).
     """
 
-    def __init__(self, address: Address, engine: "Engine", *, writing: bool) -> None:
+    def __init__(
+        self,
+        address: Address,
+        raw: Any,
+        error: type[Exception],
+        close: Callable[[], None],
+        *,
+        writing: bool,
+    ) -> None:
         self.address, self.dialect, self.writing = address, address.dialect, writing
         self.statements: list[str] = []
         self.note = ""
@@ -81,16 +87,16 @@ class Session:
         self.search_path: tuple[str, ...] = ()
         self.server_version = 0
         self.own_read_only = False
-        self._engine = engine
-        self._connection: Connection | None = engine.connect()
+        self._raw: Any | None = raw
+        self._error = error  # the driver's own
         self._around: tuple[str, str] | None = None  # behind a pooler: before, after each query
-        self._on_close: list[Callable[[], None]] = []
+        self._on_close: list[Callable[[], None]] = [close]
 
     def query(self, sql: str, params: Params | None = None) -> list[tuple[Any, ...]]:
         """All rows of one statement. Raises NotObserved (reading) or StatementFailed (writing)."""
         with self._pooled():
             result = self._send(sql, params)
-            return [tuple(row) for row in result] if result.returns_rows else []
+            return list(result.fetchall()) if result.description else []
 
     def run(self, sql: str, params: Params | None = None) -> int:
         """Run one statement of a writing session; the number of rows it changed."""
@@ -119,17 +125,14 @@ class Session:
     @property
     def raw(self) -> Any:
         """The driver's own connection (for the backup API of sqlite3)."""
-        assert self._connection is not None
-        return self._connection.connection.driver_connection
+        assert self._raw is not None, "the session is closed"
+        return self._raw
 
     def close(self) -> None:
         """Close the connection and remove private files; may be called twice."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-            self._engine.dispose()
+        self._raw = None
         while self._on_close:
-            self._on_close.pop()()
+            self._on_close.pop(0)()
 
     def __enter__(self) -> "Session":
         return self
@@ -149,23 +152,20 @@ class Session:
             self._send(self._around[1], None, listed=False)
 
     def _send(self, sql: str, params: Params | None, *, listed: bool = True) -> Any:
-        from sqlalchemy.exc import DBAPIError
-
-        assert self._connection is not None, "the session is closed"
+        cursor = self.raw.cursor()
         if listed:
             self.statements.append(sql)
             log.info("%s", " ".join(sql.split()))
         try:
             # Without parameters the driver must not look for placeholders: '%' stays as it is.
-            return self._connection.exec_driver_sql(
-                sql, params, execution_options={} if params else {"no_parameters": True}
-            )
-        except DBAPIError as error:
-            state, text = describe(error.orig)
+            cursor.execute(sql, params) if params else cursor.execute(sql)
+        except self._error as error:
+            state, text = describe(error)
             text = self.address.mask(text)
             if self.writing:
                 raise StatementFailed(f"{text} ({state})", state) from None
             raise NotObserved("query", f"{text} ({state})") from None
+        return cursor
 
 
 def describe(error: object) -> tuple[str, str]:
@@ -213,6 +213,7 @@ def _open_postgresql(address: Address, *, writing: bool) -> Session:
 
 
 def _postgresql_session(address: Address, options: str | None, writing: bool) -> Session:
+    import psycopg
     from sqlalchemy import create_engine
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
@@ -234,11 +235,13 @@ def _postgresql_session(address: Address, options: str | None, writing: bool) ->
         connect_args=arguments,
     )
     try:
-        return Session(address, engine, writing=writing)
+        opened = engine.connect()
     except DBAPIError as error:
         raise _refused(address, error.orig) from None
     except (UnicodeError, ValueError) as error:
         raise _refused(address, error) from None
+    raw = opened.connection.driver_connection
+    return Session(address, raw, psycopg.Error, opened.close, writing=writing)
 
 
 def _given(address: Address, name: str) -> str:
@@ -320,30 +323,27 @@ def _open_sqlite(address: Address, *, writing: bool) -> Session:
 def _sqlite_session(
     address: Address, path: Path, *, writing: bool, recover: bool = False
 ) -> Session:
+    import math
     import sqlite3
 
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import NullPool
-
     mode = "rw" if writing or recover else "ro"
-
-    def connect() -> sqlite3.Connection:
-        made = sqlite3.connect(
-            f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=_BUSY_SECONDS
-        )
-        # Text that is no UTF-8 must not hide the rows around it.
-        made.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        return made
-
-    engine = create_engine(
-        "sqlite://", creator=connect, poolclass=NullPool, isolation_level="AUTOCOMMIT"
-    )
+    url = f"file:{quote(str(path))}?mode={mode}"
     try:
-        session = Session(address, engine, writing=writing)
-    except Exception as error:
-        raise _unopened(address, describe(getattr(error, "orig", error))) from None
+        made = sqlite3.connect(url, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    except sqlite3.Error as error:
+        raise _unopened(address, describe(error)) from None
+    # Text that is no UTF-8 must not hide the rows around it.
+    made.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    # What SQLAlchemy gives every connection: the project's checks and indexes may call them.
+    made.create_function("regexp", 2, _regexp, deterministic=True)
+    made.create_function("floor", 1, math.floor, deterministic=True)
+    session = Session(address, made, sqlite3.Error, made.close, writing=writing)
     session._on_close.append(sqlite_files.in_use(path))
     return session
+
+
+def _regexp(pattern: str, text: str | None) -> bool | None:
+    return None if text is None else re.search(pattern, text) is not None
 
 
 def _first_look(session: Session) -> tuple[str, str] | None:

@@ -435,3 +435,18 @@ def test_functions_that_sqlalchemy_gives_are_there(tmp_path: Path) -> None:
         assert session.run("INSERT INTO t VALUES ('abc', 1)") == 1
         with pytest.raises(StatementFailed):
             session.run("INSERT INTO t VALUES ('bca', 1)")
+
+
+def test_damage_that_shows_only_while_rows_are_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE t (x TEXT)")
+        made.executemany("INSERT INTO t VALUES (?)", [("a" * 500,)] * 200)
+        made.commit()
+    data = bytearray(path.read_bytes())
+    data[-4096 * 3 :] = b"\xff" * 4096 * 3
+    path.write_bytes(data)
+    with open_reading(address_of(f"sqlite:///{path}")) as session:
+        assert session.query("SELECT count(*) FROM sqlite_master") == [(1,)]
+        with pytest.raises(NotObserved, match="malformed"):
+            session.query("SELECT x FROM t")

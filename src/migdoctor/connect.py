@@ -95,14 +95,13 @@ class Session:
     def query(self, sql: str, params: Params | None = None) -> list[tuple[Any, ...]]:
         """All rows of one statement. Raises NotObserved (reading) or StatementFailed (writing)."""
         with self._pooled():
-            result = self._send(sql, params)
-            return list(result.fetchall()) if result.description else []
+            return self._send(sql, params)[0]
 
     def run(self, sql: str, params: Params | None = None) -> int:
         """Run one statement of a writing session; the number of rows it changed."""
         if not self.writing:
             raise TypeError("a reading session does not run statements")
-        return int(self._send(sql, params).rowcount)
+        return self._send(sql, params)[1]
 
     def begin(self) -> None:
         """Start a transaction unless one is open; on SQLite it takes the write lock at once."""
@@ -151,21 +150,26 @@ class Session:
         finally:
             self._send(self._around[1], None, listed=False)
 
-    def _send(self, sql: str, params: Params | None, *, listed: bool = True) -> Any:
-        cursor = self.raw.cursor()
+    def _send(
+        self, sql: str, params: Params | None, *, listed: bool = True
+    ) -> tuple[list[tuple[Any, ...]], int]:
+        """All rows of a statement, and how many it found or changed; -1 where nobody counts."""
+        raw = self.raw
         if listed:
             self.statements.append(sql)
             log.info("%s", " ".join(sql.split()))
         try:
+            cursor = raw.cursor()
             # Without parameters the driver must not look for placeholders: '%' stays as it is.
             cursor.execute(sql, params) if params else cursor.execute(sql)
+            # SQLite reads as the rows are asked for, and may fail only then.
+            return cursor.fetchall() if cursor.description else [], int(cursor.rowcount)
         except self._error as error:
             state, text = describe(error)
             text = self.address.mask(text)
             if self.writing:
                 raise StatementFailed(f"{text} ({state})", state) from None
             raise NotObserved("query", f"{text} ({state})") from None
-        return cursor
 
 
 def describe(error: object) -> tuple[str, str]:

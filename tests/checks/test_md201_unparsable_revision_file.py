@@ -9,7 +9,7 @@ from migdoctor.checks.md201_unparsable_revision_file import CHECK
 from migdoctor.errors import NotObserved
 from migdoctor.facts import Sound
 from migdoctor.model import Cure, EditFile, MoveFile, Observation, Remedy
-from tests.checks.graphs import CHAIN, broken, cures, files, found, revision, why
+from tests.checks.graphs import CHAIN, broken, cures, files, found, revision, table, why
 
 
 def test_silent_when_every_file_is_read():
@@ -63,12 +63,14 @@ def keys(seen: Observation) -> list[str]:
 @pytest.mark.parametrize(
     "seen",
     [
-        sick("def (", git={"kept": True}),
+        sick("def (", version_tables=(table("ddd4"),)),
+        sick("def (", version_tables=(table("e5"),), revisions=(*CHAIN, revision("e5", "ddd4"))),
+        sick(OPEN.format("op.do('y'")),
         sick(TEXT[:60], git={"kept": False}),
         sick("\0" * 80, "binary", git={"kept": False}),
-        sick("def (", revisions=(*CHAIN, revision("ddd4", "ccc3", name="d"))),
+        sick(TEXT[:-1], revisions=(*CHAIN, revision("ddd4", "ccc3", name="d"))),
     ],
-    ids=["committed", "broken off", "zeros", "sound head"],
+    ids=["it ran", "a later one ran", "conflict", "broken off", "zeros", "sound head"],
 )
 def test_the_last_version_that_can_be_loaded_comes_back(seen: Observation):
     (remedy,) = cures(CHECK, seen)
@@ -80,13 +82,14 @@ def test_the_last_version_that_can_be_loaded_comes_back(seen: Observation):
     ("seen", "said"),
     [
         (sick("op.new(", git={"kept": False}), "never committed"),
+        (sick("op.new("), "has not run here"),
         (sick("def (", git={"here": False}), "on this branch it never could be loaded"),
         (
             sick("def (", revisions=(*CHAIN, revision("ddd4", "bbb2", name="d"))),
             "its parent was changed",
         ),
     ],
-    ids=["not committed", "another branch", "other parent"],
+    ids=["not committed", "pending", "another branch", "other parent"],
 )
 def test_it_is_a_choice_where_something_may_be_lost(seen: Observation, said: str):
     assert keys(seen) == ["restore"]
@@ -170,8 +173,8 @@ def test_what_would_not_be_the_same_as_a_package_stays(text: str):
     assert keys(sick(text, "missing", sound={})) == []
 
 
-def test_what_was_a_revision_is_one_again():
-    assert keys(sick(HELPER, "missing")) == ["RESTORE"]
+def test_what_was_a_revision_is_no_helper():
+    assert keys(sick(HELPER, "missing")) == ["restore"]
 
 
 def test_a_helper_that_a_revision_names_by_its_file_stays():

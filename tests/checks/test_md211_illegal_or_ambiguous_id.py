@@ -128,4 +128,5 @@ def test_a_label_of_two_lines_is_for_their_authors():
     assert isinstance(remedy, Remedy)
     assert not remedy.default
     assert changed(remedy) == {"b": ["branch_labels = None"]}
-    assert "cannot be edited" in why(CHECK, files(a, b))
+    assert "cannot be edited" in why(CHECK, written(a, b, writable_files=False))
+    assert "no source" in why(CHECK, written(a, b, texts={}))

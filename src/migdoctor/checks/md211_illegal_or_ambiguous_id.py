@@ -57,6 +57,8 @@ def remedy(finding: Finding, seen: Observation) -> tuple[Cure, ...]:
     choice.
     """
     revision = seen.history.by_id[finding.subject]
+    if revision.path not in seen.texts:
+        return (NeedsHuman(finding=finding, why="the file has no source that could be edited"),)
     if names.wrong(revision.id):
         if why := names.waits(seen, revision):
             return (NeedsHuman(finding=finding, why=why),)

@@ -1,7 +1,7 @@
 """Revision files that cannot be loaded: what they were or were meant to be, where that is known.
 
-Pure. Nothing that a person may have written is replaced unasked: only a text that git has as well,
-or of which every readable piece stands in the version that takes its place.
+Pure. Nothing that a person may have meant is replaced unasked: only a text that ran here in another
+version, the wrong half of a conflict, both of which git has, and what is plain damage.
 """
 
 import ast
@@ -28,7 +28,7 @@ def cures(finding: Finding, seen: Observation, broken: Broken) -> tuple[Cure, ..
 
     The first that is beyond doubt is the default; without one a person chooses among the rest.
     """
-    now = seen.texts.get(broken.path) if seen.has("texts") else None
+    now = seen.texts.get(broken.path)
     if now is None:
         return (NeedsHuman(finding=finding, why="it cannot be read here, so it stays as it is"),)
     if not seen.writable_files:
@@ -104,12 +104,24 @@ def _doubt(seen: Observation, broken: Broken, sound: Sound, now: str) -> str:
     if revision is not None and revision.down != sound.down:
         was = ", ".join(sound.down) or "nothing"
         return f"its parent was changed since {sound.where}, where it follows {was}"
-    if sound.kept or nothing_lost(now, sound.text):
+    if nothing_lost(now, sound.text):
         return ""
-    return (
-        f"what it holds now was never committed, and {sound.where} has not all of it: save what "
-        "you need"
-    )
+    if not sound.kept:
+        return (
+            f"what it holds now was never committed, and {sound.where} has not all of it: save "
+            "what you need"
+        )
+    if _ran(seen, sound.id) or sound.text in (text for _, text in conflict(now) or ()):
+        return ""
+    return f"it was changed after {sound.where} and has not run here: the change may be meant"
+
+
+def _ran(seen: Observation, id: str) -> bool:
+    """The version table says so; a file that cannot be read is named by those that follow it."""
+    if not seen.has("version_tables"):
+        return False
+    reached = (seen.history.by_id[i] for i in seen.history.closure(seen.stamped))
+    return id in seen.rows or any(id in (r.id, *r.down, *r.depends_on) for r in reached)
 
 
 def nothing_lost(now: str, sound: str) -> bool:

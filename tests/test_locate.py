@@ -357,3 +357,18 @@ def test_a_base_that_holds_revisions_counts_them_as_applied() -> None:
         found = locate(timeline, history, plain.state(done), [row])
         assert (found.located, found.certainty) == ((f"r{max(len(done), 2) - 1}",), sure), done
         assert found.applied >= {"r0", "r1"}
+
+
+def test_a_base_is_not_proven_by_what_runs_beside_it() -> None:
+    history, plain = line(1, 1, 1)
+    alone = [replace(r, down=()) if r.id == "r2" else r for r in history.revisions]
+    history = History(revisions=tuple(alone), broken=())
+    timeline = replace(
+        plain,
+        rung="rebuilt-base",
+        stands=frozenset({"r2"}),  # so somebody says; live is r0 and r1, and nothing else
+        revisions={id: plain.revisions[id] for id in ("r0", "r1")},
+    )
+    live = plain.state(["r0", "r1"])
+    assert locate(timeline, history, live, ["r1"]).certainty == "unknown"
+    assert locate(timeline, history, live, ["r1", "r2"]).certainty == "certain"

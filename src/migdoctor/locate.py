@@ -335,11 +335,13 @@ def _certainty(
     timeline = chart.timeline
     if rivals or margin == 0:
         return "unknown", "ambiguous: different states are equally near"
-    older = bool(claimed) and not timeline.stands <= claimed
-    if timeline.stands and not applied and (distance or older):
+    # What is applied on the same line has the base below it; that of another line proves nothing.
+    unproven = timeline.stands - chart.history.closure(applied)
+    older = bool(claimed) and not unproven <= claimed
+    if unproven and (older or (distance and not applied)):
+        few = "1 revision" if len(timeline.stands) == 1 else f"{len(timeline.stands)} revisions"
         return "unknown", (
-            f"what is known begins with all of {len(timeline.stands)} revisions at once; the "
-            "database may be older than that"
+            f"what is known begins with {few} done at once; the database may be older than that"
         )
     if distance:
         return "likely", f"the nearest state still differs in {distance} facts that history touches"

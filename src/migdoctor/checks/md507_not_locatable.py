@@ -60,7 +60,10 @@ def _ended(seen: Observation) -> Finding:
         message="the schema cannot be located, because its history cannot be replayed from "
         f"nothing{at}",
         help="Look at that revision; what it and later ones make was not compared with the "
-        "database.",
+        "database."
+        if failed
+        else "The timeline begins with tables that the models make; what the first revisions make "
+        "was not compared with the database.",
         severity=Severity.INFO,
         evidence=(standing.how_known(seen), *_incomparable(seen)),
         path=revision.path if revision else None,

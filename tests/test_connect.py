@@ -21,6 +21,7 @@ from migdoctor.connect import StatementFailed, address_of, mask_url, open_readin
 from migdoctor.errors import CannotConnect, NotObserved, UsageError
 from migdoctor.shadow import server
 from tests.observe.databases import driver, script, writer
+from tests.running import live_server
 
 # --- addresses ----------------------------------------------------------------------------------
 
@@ -120,7 +121,7 @@ def test_importing_the_module_imports_no_library() -> None:
 
 @pytest.fixture
 def pg() -> Iterator[str]:
-    running = server.running()
+    running = live_server()
     url = running.create("connect")
     yield url
     running.drop(url)

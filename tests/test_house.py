@@ -77,7 +77,7 @@ LONG = {
     "project/replay.py": 520,
     "project/__init__.py": 560,
     "model.py": 450,
-    "samples.py": 460,
+    "samples.py": 475,
 }  # the agent is one file by design
 ESCAPES = 12  # of the three kinds named below, in src; may only go down
 

@@ -1,7 +1,8 @@
 """Every sample on every engine it can be built on: diagnose, fix, fix --apply, undo.
 
 Variants of a sample (`__` in the name) only on one engine, unless MIGDOCTOR_TEST_ALL is set
-(`make test-real`).
+(`make test-real`). A few also on an older server than the shadow's; `make test-servers` runs those
+for PostgreSQL on every server that there is.
 All checks look at all samples, before and after: a check that speaks on a neighbour's sample, or a
 cure that brings another sickness, fails here.
 """
@@ -17,7 +18,7 @@ import pytest
 
 from migdoctor import samples
 from migdoctor.samples import Box
-from tests.running import Ran, files_of, migdoctor, picture
+from tests.running import LIVE, Ran, files_of, migdoctor, picture
 
 SCHEMA = json.loads(files("migdoctor").joinpath("report/schema.json").read_text())
 WHOLE = "MIGDOCTOR_TEST_ALL" in os.environ
@@ -28,6 +29,11 @@ ALL = [
     for name in samples.names()
     for dialect in samples.dialects(name)[: None if WHOLE or "__" not in name else 1]
 ]
+if not LIVE:
+    ALL += [
+        (name, "older")
+        for name in ("md303_invalid_index", "md503_partially_applied", "md705_owner_drift")
+    ]
 
 
 def ask(capfd: pytest.CaptureFixture[str], box: Box, *words: str) -> Ran:

@@ -38,6 +38,10 @@ SELECT id, 100 * id FROM users WHERE email IN ('ada@example.org', 'bob@example.o
 """
 
 
+class TooOld(UsageError):
+    """The server is older than what a sample is about."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Expect:
     """What a sample promises: codes of diagnose, of the default plan, and of the cured database.
@@ -161,7 +165,8 @@ def expectation(sample: str, dialect: str) -> Expect:
 def build(sample: str, dialect: str, folder: Path, url: str | None = None) -> Box:
     """Build a sample in an empty folder; on PostgreSQL in `url` or in a fresh embedded database.
 
-    Raises UsageError for an unknown sample, DoctorError where a step did not go as described.
+    Raises UsageError for an unknown sample, TooOld where the server is too old for it, DoctorError
+    where a step did not go as described.
     """
     told = recipe(sample)
     folder.mkdir(parents=True, exist_ok=True)
@@ -180,6 +185,7 @@ def build(sample: str, dialect: str, folder: Path, url: str | None = None) -> Bo
         box.url, box.made_database = server.running().create("sample"), True
     box.owner_url = box.url
     try:
+        _demand(box, told.get("since"))
         _project(box, told)
         for step in told.get("build", ()):
             _step(box, step)
@@ -195,6 +201,16 @@ def build(sample: str, dialect: str, folder: Path, url: str | None = None) -> Bo
     )
     box.env |= {name: value.format(**places) for name, value in extra.get("env", {}).items()}
     return box
+
+
+def _demand(box: Box, since: dict[str, Any] | None) -> None:
+    """Raise TooOld where the server is older than the sample needs."""
+    version = run_sql(box.url, "SHOW server_version_num")[0][0] if since else 0
+    if since and int(version) < since["postgresql"] * 10000:
+        raise TooOld(
+            f"Sample {box.name} needs PostgreSQL {since['postgresql']}: {since['why']}.",
+            "Install migdoctor[shadow], which brings a newer one.",
+        )
 
 
 def _project(box: Box, told: dict[str, Any]) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from migdoctor.shadow import server
 from tests.observe.databases import driver
+from tests.running import live_server
 
 
 @pytest.fixture
 def pg() -> Iterator[str]:
     """The URL of an empty PostgreSQL database."""
-    running = server.running()
+    running = live_server()
     url = running.create("test")
     yield url
     running.drop(url)

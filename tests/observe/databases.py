@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from sqlalchemy import make_url
 
 
@@ -21,6 +22,16 @@ def driver(url: str, **more: Any) -> "psycopg.Connection[tuple[Any, ...]]":
         host=str(parsed.query["host"]), port=5432, user=parsed.username or "postgres",
         dbname=parsed.database, autocommit=True, options="-c statement_timeout=20s", **more,
     )  # fmt: skip
+
+
+def needs_extension(url: str, name: str) -> None:
+    """Skip the test where the server of this database does not have an extension."""
+    with driver(url) as connection:
+        known = connection.execute(
+            "SELECT FROM pg_available_extensions WHERE name = %s", (name,)
+        ).fetchall()
+    if not known:
+        pytest.skip(f"this server has no extension {name}")
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ def test_an_owner_lacks_nothing(pg: str, pg_run: Run) -> None:
 
 def test_a_reader_is_told_what_it_lacks_and_the_grants_help(pg: str, pg_run: Run) -> None:
     pg_run("CREATE TABLE alembic_version (version_num text); CREATE TABLE t (a int)")
+    pg_run("REVOKE CREATE ON SCHEMA public FROM public")  # up to 14 everybody may
     pg_run("CREATE ROLE reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
     url = pg.replace("postgres@", "reader@")
     try:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -28,7 +29,8 @@ from migdoctor.project.config import Request
 from migdoctor.shadow import server
 from migdoctor.target import open_target
 from migdoctor.timeline import Timeline
-from tests.observe.databases import driver
+from tests.observe.databases import driver, needs_extension
+from tests.running import live_server
 
 ENV = """\
 import os
@@ -60,10 +62,10 @@ def live(
         monkeypatch.setenv("TIMELINE_URL", f"sqlite:///{sq}")
         yield f"sqlite:///{sq}"
         return
-    url = server.running().create("live")
+    url = live_server().create("live")
     monkeypatch.setenv("TIMELINE_URL", url)
     yield url
-    server.running().drop(url)
+    live_server().drop(url)
 
 
 def made(
@@ -242,11 +244,14 @@ POSTGRESQL: list[Revision] = [
         op.execute("COMMENT ON TABLE parts IS 'x'")
         op.execute("DROP TYPE feeling CASCADE")"""),
 ]  # fmt: skip
+ATOMIC = r'BEGIN ATOMIC"\s+" (.*); END'
 
 
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection:sqlalchemy.exc.SAWarning")
 def test_the_facts_at_every_revision_are_those_of_a_real_upgrade(tmp_path: Path, live: str) -> None:
     own = SQLITE if live.startswith("sqlite") else POSTGRESQL
+    if own is POSTGRESQL and live_server().version < 14:  # which knows no body but a text
+        own = [(id, down, re.sub(ATOMIC, r"AS '\1'", body)) for id, down, body in own]
     folder = made(tmp_path / "p", COMMON + own)
     seen = of(folder)
     assert (seen.rung, seen.failed) == ("replay", None)
@@ -668,6 +673,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 def test_schemas_roles_and_extensions_are_there_beforehand(
     tmp_path: Path, pg: str, pg_run: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    needs_extension(pg, "vector")
     monkeypatch.setenv("TIMELINE_URL", pg)
     pg_run("CREATE SCHEMA app; CREATE SCHEMA side; CREATE EXTENSION vector SCHEMA side")
     pg_run("CREATE ROLE t_reader")
@@ -696,6 +702,7 @@ def test_what_needs_a_missing_extension_is_named(
     tmp_path: Path, pg: str, pg_run: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The shadow has every extension of this server, so one is hidden from it."""
+    needs_extension(pg, "vector")
     monkeypatch.setenv("TIMELINE_URL", pg)
     pg_run("CREATE EXTENSION vector; CREATE TABLE old (v vector(3)); CREATE TABLE fine (a int)")
     real = timeline.stage.postgresql_stage

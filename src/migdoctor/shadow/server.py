@@ -121,9 +121,10 @@ class Server:
         self._await_ready(time.monotonic() + 60)
 
     def _run_initdb(self, data: str) -> None:
+        brief = ["--no-instructions"] if self.version >= 14 else []
         made = subprocess.run(
             [self.bin("initdb"), "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8",
-             "--no-locale", "--no-sync", "--no-instructions", "--wal-segsize=1"],
+             "--no-locale", "--no-sync", "--wal-segsize=1", *brief],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, **self._as_account(),
         )  # fmt: skip
         if made.returncode:

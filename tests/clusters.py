@@ -1,12 +1,14 @@
-"""Real servers in unusual roles: a streaming standby, and PgBouncer before a server."""
+"""Real servers in unusual roles: a streaming standby, TLS only, and PgBouncer before a server."""
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from sqlalchemy.engine import make_url
 
 from migdoctor.samples import run_sql
 from migdoctor.shadow import binaries, server
+from tests.running import LIVE
 
 BOUNCER = """
 [databases]
@@ -32,9 +35,9 @@ pidfile = {folder}/pid
 """
 
 
-def url_of(folder: Path, database: str = "postgres") -> str:
+def url_of(folder: Path, database: str = "postgres", port: int = 5432) -> str:
     """The URL of a database of the server whose socket is in this folder."""
-    return f"postgresql+psycopg://postgres@/{database}?host={folder}&port=5432"
+    return f"postgresql+psycopg://postgres@/{database}?host={folder}&port={port}"
 
 
 @contextmanager
@@ -58,22 +61,29 @@ def as_account() -> dict[str, Any]:
 
 def ran(name: str, *words: str) -> None:
     """Run one of the server's programs to its end."""
-    program = str(server.running().bin(name))
-    done = subprocess.run([program, *words], capture_output=True, text=True, **as_account())
+    done = tried(server.running().bin(name), *words)
     assert done.returncode == 0, done.stderr
 
 
+def tried(program: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program without root's rights to its end, whatever that is."""
+    return subprocess.run([str(program), *words], capture_output=True, text=True, **as_account())
+
+
 @contextmanager
-def serving(here: Path, data: str) -> Iterator[None]:
+def serving(
+    here: Path, data: str, *settings: str, program: Path | None = None, port: int = 5432
+) -> Iterator[None]:
     """A server on a data directory, its socket beside it."""
+    given = ("listen_addresses=", f"port={port}", "fsync=off", "shared_buffers=16MB", *settings)
     command = [
-        str(server.running().bin("postgres")), "-D", str(here / data), "-k", str(here),
-        "-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB",
+        str(program or server.running().bin("postgres")), "-D", str(here / data), "-k", str(here),
+        *(word for setting in given for word in ("-c", setting)),
     ]  # fmt: skip
     with (here / f"{data}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, **as_account())
     try:
-        answering(url_of(here))
+        answering(url_of(here, port=port))
         yield
     finally:
         process.terminate()
@@ -137,3 +147,77 @@ def bouncer(url: str) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(10)
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A server that takes nothing but TLS and passwords from the network.
+
+    `url` leads to it as role app, without the password; `owner_url` by its socket, as superuser.
+    `certificate` is what a client needs to believe it, `another` is somebody else's.
+    """
+
+    url: str
+    owner_url: str
+    certificate: Path
+    another: Path
+
+    def with_password(self, password: str, **query: str) -> str:
+        """The URL with a password, and more parameters."""
+        url = make_url(self.url).set(password=password).update_query_dict(query)
+        return url.render_as_string(hide_password=False)
+
+
+@contextmanager
+def guarded(password: str) -> Iterator[Guarded]:
+    """A server behind TLS; skips where no server here was built with it, or openssl is missing."""
+    with folder() as here:
+        programs = _with_tls(here)
+        certificate, key = _certified(here / "server")
+        another, _ = _certified(here / "another")
+        rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+        (here / "data" / "pg_hba.conf").write_text(rules)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        settings = (
+            "listen_addresses=127.0.0.1", "ssl=on", f"ssl_cert_file={certificate}",
+            f"ssl_key_file={key}", "password_encryption=scram-sha-256",
+        )  # fmt: skip
+        with serving(here, "data", *settings, program=programs / "postgres", port=port):
+            owner = url_of(here, port=port)
+            quoted = password.replace("'", "''")
+            run_sql(owner, f"CREATE ROLE app LOGIN PASSWORD '{quoted}'")
+            run_sql(owner, "CREATE DATABASE app OWNER app")
+            run_sql(url_of(here, "app", port), "ALTER SCHEMA public OWNER TO app")
+            url = f"postgresql+psycopg://app@localhost:{port}/app"
+            yield Guarded(url, url_of(here, "app", port), certificate, another)
+
+
+def _certified(name: Path) -> tuple[Path, Path]:
+    """A certificate for localhost that is signed by itself, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    certificate, key = name.with_suffix(".crt"), name.with_suffix(".key")
+    made = tried(
+        Path(openssl), "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "2",
+        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+        "-keyout", str(key), "-out", str(certificate),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    return certificate, key
+
+
+def _with_tls(here: Path) -> Path:
+    """The programs of the newest server that knows TLS, its data directory made in `here`."""
+    known = sorted(binaries.every(), key=lambda b: -b.major)
+    known = [b for b in known if binaries.runs_in_place(b, binaries.account())]
+    for folder in dict.fromkeys([Path(LIVE)] if LIVE else [b.folder for b in known if not b.wheel]):
+        data = str(here / "data")
+        done = tried(folder / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync",
+                     "--encoding=UTF8", "--no-locale")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        if tried(folder / "postgres", "-D", data, "-c", "ssl=on", "-C", "ssl").returncode == 0:
+            return folder
+        shutil.rmtree(data)
+    pytest.skip("no server here was built with TLS")

@@ -25,7 +25,7 @@ LIVE = os.environ.get("MIGDOCTOR_TEST_POSTGRES", "")
 
 
 def live_server() -> server.Server:
-    """Where the databases are that the tests look at: the shadow's own server, or what LIVE names."""
+    """Where the databases are that the tests look at: what LIVE names, else the shadow's server."""
     return other_server("postgresql") or server.running()
 
 

@@ -277,7 +277,11 @@ def _greet(session: Session) -> Session:
 
 _REFUSALS = (  # SQLSTATE, words of libpq or the server, what to do
     ("28P01", "password authentication failed", "Check user and password of the URL."),
-    ("28000", "no password supplied|pg_hba.conf|authentication", "Check user and pg_hba.conf."),
+    ("", "no password supplied", "Put it into the URL, or into a password file (PGPASSFILE)."),
+    ("", "no encryption|SSL off", "Ask for TLS (sslmode=require), or check user and pg_hba.conf."),
+    ("", "certificate", "Check sslmode, sslrootcert and the host name of the URL."),
+    ("", "service", "Check the service file (PGSERVICEFILE)."),
+    ("28000", "pg_hba.conf|authentication", "Check user and pg_hba.conf."),
     ("3D000", 'database ".*" does not exist', "Check the name at the end of the URL."),
     ("53300", "too many|remaining connection slots", "Close idle sessions and try again."),
     ("57P03", "starting up|shutting down|recovery", "Wait until the server is up."),

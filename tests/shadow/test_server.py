@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,17 @@ def test_programs_below_a_closed_folder_are_copied(tmp_path: Path) -> None:
         assert binaries.runs_in_place(binaries.copied(inside, who, open_folder), who)
     finally:
         shutil.rmtree(open_folder)
+
+
+def test_a_client_without_tls_is_not_mixed_with_an_older_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """tests/test_guarded_server.py sees it work where the driver's library is new enough."""
+    ours = server.running().programs
+    if ours.wheel is None:
+        pytest.skip("the server programs are not those of the extra")
+    more = binaries.speaking_tls(ours)
+    assert more is None or Path(more["LD_PRELOAD"]).is_file()
+    monkeypatch.setattr("psycopg.pq.version", lambda: (ours.major - 1) * 10000 + 9999)
+    assert binaries.speaking_tls(ours) is None
+    assert binaries.speaking_tls(replace(ours, wheel=None)) == {}

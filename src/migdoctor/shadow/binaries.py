@@ -55,6 +55,23 @@ def clients(live: int, there: int) -> Binaries | None:
     return min(fitting, key=lambda b: (b.major > there, abs(b.major - there)), default=None)
 
 
+def speaking_tls(programs: Binaries) -> dict[str, str] | None:
+    """The environment in which the clients of a set speak TLS; None where they cannot.
+
+    The wheel's libpq is built without OpenSSL. That of our driver's wheel has it and does all that
+    an older one did, so it is put before the other.
+    """
+    if programs.wheel is None:
+        return {}
+    import psycopg
+
+    spec = importlib.util.find_spec("psycopg_binary")
+    if spec is None or spec.origin is None or psycopg.pq.version() // 10000 < programs.major:
+        return None
+    library = next(Path(spec.origin).parents[1].glob("psycopg_binary.libs/libpq-*.so.*"), None)
+    return {"LD_PRELOAD": str(library)} if library else None
+
+
 def traces() -> list[str]:
     """Which sets of programs there are, and since when; without running one of them."""
     found = []

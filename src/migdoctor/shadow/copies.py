@@ -19,7 +19,7 @@ from migdoctor.connect import Address, Session, open_writing
 from migdoctor.errors import DoctorError, NotObserved
 from migdoctor.facts import VersionTable
 from migdoctor.model import literal, quoted
-from migdoctor.shadow import host
+from migdoctor.shadow import binaries, host
 from migdoctor.shadow.binaries import Binaries
 from migdoctor.shadow.host import Host
 
@@ -176,8 +176,9 @@ def _schema_copy(
             address = stack.enter_context(there.database("copy"))
             with open_writing(address) as target:
                 lacking = _prepare(target, there, dict(extensions), roles, public)
-                dump = _dump(session.address, programs, lacking)
-                _restore(programs, there, address, dump, lacking)
+                tls = _tls(programs, session, target)
+                dump = _dump(session.address, programs, lacking, tls)
+                _restore(programs, there, address, dump, lacking, tls)
                 if there.private:
                     _weaken(target, invalid)
                 _bring_over(target, session.search_path, versions)
@@ -217,7 +218,25 @@ def _prepare(
     return lacking
 
 
-def _dump(address: Address, programs: Binaries, lacking: tuple[str, ...]) -> str:
+def _tls(programs: Binaries, *sessions: Session) -> dict[str, str]:
+    """What the client programs need in their environment where our own sessions speak TLS."""
+    if not any(session.raw.pgconn.ssl_in_use for session in sessions):
+        return {}
+    if (environment := binaries.speaking_tls(programs)) is not None:
+        return environment
+    raise NotObserved(
+        "copy",
+        "the server is reached by TLS, which the pg_dump of migdoctor[shadow] speaks only beside a"
+        " newer driver; install it with pip install --upgrade 'psycopg[binary]'",
+    )
+
+
+def _dump(
+    address: Address,
+    programs: Binaries,
+    lacking: tuple[str, ...],
+    tls: dict[str, str] | None = None,
+) -> str:
     """The schema of the live database as SQL. The password travels by environment only."""
     arguments, environment = _for_libpq(address)
     arguments["options"] = f"{arguments.get('options', '')} -c default_transaction_read_only=on"
@@ -231,8 +250,8 @@ def _dump(address: Address, programs: Binaries, lacking: tuple[str, ...]) -> str
     ]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, text=True,
-            errors="surrogateescape", timeout=_DUMP_TIMEOUT,
+            command, stdin=subprocess.DEVNULL, capture_output=True, env=environment | (tls or {}),
+            text=True, errors="surrogateescape", timeout=_DUMP_TIMEOUT,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotObserved("copy", f"pg_dump: {type(error).__name__}") from None
@@ -274,7 +293,12 @@ def _conninfo(arguments: Mapping[str, object]) -> str:
 
 
 def _restore(
-    programs: Binaries, there: Host, address: Address, dump: str, lacking: tuple[str, ...]
+    programs: Binaries,
+    there: Host,
+    address: Address,
+    dump: str,
+    lacking: tuple[str, ...],
+    tls: dict[str, str] | None = None,
 ) -> None:
     arguments, environment = _for_libpq(address)
     if programs.major > there.version:
@@ -285,7 +309,7 @@ def _restore(
         [str(programs.folder / "psql"), "--no-psqlrc", "--quiet", "--single-transaction",
          "--set=ON_ERROR_STOP=1", "--output=/dev/null", f"--dbname={_conninfo(arguments)}"],
         input=first + dump, capture_output=True, text=True, errors="surrogateescape",
-        env=environment | {"PGCLIENTENCODING": "UTF8", "PGOPTIONS": ""},
+        env=environment | (tls or {}) | {"PGCLIENTENCODING": "UTF8", "PGOPTIONS": ""},
     )  # fmt: skip
     if done.returncode:
         without = f" (the shadow lacks the extension {', '.join(lacking)})" if lacking else ""

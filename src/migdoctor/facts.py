@@ -285,7 +285,10 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sequence:
-    """A sequence that feeds a column which an index begins with. `upcoming` is its next value."""
+    """A sequence that feeds a column which an index begins with. `upcoming` is its next value.
+
+    `why_not` says why neither number could be read, "" where they were.
+    """
 
     schema: str
     name: str
@@ -293,6 +296,7 @@ class Sequence:
     column: str
     upcoming: int
     highest: int | None
+    why_not: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,11 @@
 """MD701: behind only where the next value is taken; moved upwards only."""
 
+from dataclasses import replace
+
 import pytest
 
 from migdoctor.checks.md701_sequence_behind import CHECK
-from migdoctor.errors import NotApplicable
+from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.facts import Sequence
 from migdoctor.model import Observation
 from tests.checks.ailing import ailing
@@ -20,6 +22,14 @@ def sick(upcoming: int, highest: int | None) -> Observation:
 @pytest.mark.parametrize(("upcoming", "highest"), [(1, None), (8, 7), (1, -5), (100, 7)])
 def test_silent(upcoming: int, highest: int | None) -> None:
     assert not list(CHECK.find(sick(upcoming, highest)))
+
+
+def test_what_could_not_be_read_is_not_well() -> None:
+    shut = replace(sick(0, None).sequences[0], why_not="session 7 holds it")
+    with pytest.raises(NotObserved, match=r"public.s: session 7 holds it"):
+        list(CHECK.find(ailing(sequences=(shut,))))
+    found = list(CHECK.find(ailing(sequences=(shut, *sick(7, 7).sequences))))
+    assert len(found) == 1  # a sequence that is behind is told whatever else could not be read
 
 
 def test_blind_in_a_hurry() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from migdoctor.errors import NotObserved
 from migdoctor.facts import Sequence
 from migdoctor.model import (
     Check,
@@ -15,6 +16,8 @@ from migdoctor.model import (
     quoted,
 )
 
+SHOWN = 3
+
 
 def behind(seen: Observation) -> dict[str, Sequence]:
     """Sequences whose next value is taken already, by subject."""
@@ -26,7 +29,11 @@ def behind(seen: Observation) -> dict[str, Sequence]:
 
 
 def find(seen: Observation) -> Iterator[Finding]:
-    """Certain: both numbers were read."""
+    """Certain: both numbers were read; blind where none is behind and some could not be read."""
+    blind = [f"{s.schema}.{s.name}: {s.why_not}" for s in seen.sequences if s.why_not]
+    if blind and not behind(seen):
+        rest = f"; and {len(blind) - SHOWN} more" if len(blind) > SHOWN else ""
+        raise NotObserved("sequences", "; ".join(blind[:SHOWN]) + rest)
     for subject, one in behind(seen).items():
         yield Finding(
             code="MD701",

@@ -29,9 +29,11 @@ _DDL_TEXT = re.compile(
 )
 
 # pg_blocking_pids takes the lock manager's locks, so it is called for waiting sessions only. The
-# wait for somebody's transaction (CREATE INDEX CONCURRENTLY) names no database.
+# wait for somebody's transaction (CREATE INDEX CONCURRENTLY) names no database. `shut`: what cannot
+# be read past an ACCESS EXCLUSIVE lock. A query opens the indexes of its tables, their partitions
+# and children, so that the table of a locked index and the parents of a table are among them.
 _SESSIONS = f"""
-WITH here AS MATERIALIZED (
+WITH RECURSIVE here AS MATERIALIZED (
   SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()
 ), snapshot AS MATERIALIZED (
   SELECT l.pid, l.locktype, l.mode, l.granted, l.database, l.relation, l.classid, l.objid,
@@ -52,6 +54,13 @@ WITH here AS MATERIALIZED (
   LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation
   LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE l.locktype = 'relation' AND l.relation >= 16384
+), shut AS (
+  SELECT l.pid, l.granted, coalesce(x.indrelid, l.relation) AS oid
+  FROM locks l LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = l.relation
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.relation >= 16384
+  UNION
+  SELECT s.pid, s.granted, i.inhparent FROM shut s
+  JOIN pg_catalog.pg_inherits i ON i.inhrelid = s.oid
 ), advisory AS (
   SELECT l.pid, l.classid::int8 AS high, l.objid::int8 AS low, l.objsubid AS form FROM locks l
   WHERE l.locktype = 'advisory' AND l.granted
@@ -78,7 +87,11 @@ SELECT a.pid, a.application_name, a.usename::text, host(a.client_addr), a.state,
         LEFT JOIN pg_catalog.pg_class t ON t.oid = p.relid WHERE p.pid = a.pid),
        (SELECT own.rolsuper FROM pg_catalog.pg_roles own WHERE own.rolname = current_user)
          OR (NOT coalesce(r.rolsuper, true) AND (pg_catalog.pg_has_role(a.usesysid, 'MEMBER')
-             OR pg_catalog.pg_has_role('pg_signal_backend', 'MEMBER')))
+             OR pg_catalog.pg_has_role('pg_signal_backend', 'MEMBER'))),
+       ARRAY(SELECT ARRAY[n.nspname || '.' || c.relname, s.granted::text] FROM shut s
+             JOIN pg_catalog.pg_class c ON c.oid = s.oid
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE s.pid = a.pid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') ORDER BY 1)
 FROM pg_catalog.pg_stat_activity a
 LEFT JOIN waiting w ON w.pid = a.pid
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
@@ -107,10 +120,10 @@ def read(session: Connection) -> Activity:
         raise NotObserved("activity", error.why) from None
     exclusive: dict[str, int] = {}
     for row in rows:
-        for lock in map(_Lock, row[9]):
+        for relation, granted in row[-1]:
             # A session that waits for the lock blocks later readers as well; holders go first.
-            if lock.shuts and (lock.granted or lock.relation not in exclusive):
-                exclusive[lock.relation] = row[0]
+            if granted == "true" or relation not in exclusive:
+                exclusive[relation] = row[0]
     return Activity(sessions=tuple(map(_session, rows)), exclusive=exclusive)
 
 
@@ -124,7 +137,6 @@ class _Lock:
         self.temporary = schema.startswith("pg_")
         # '' where the relation is not visible to us: made in a transaction still open
         self.relation = f"{schema}.{table}" if table else ""
-        self.shuts = self.mode == "AccessExclusiveLock" and bool(table) and self.kind in "rpvmf"
         self.ddl = self.mode in _DDL_MODES and not self.temporary
         self.writes = self.mode == "RowExclusiveLock" and not self.temporary
 
@@ -140,7 +152,7 @@ def _mode(mode: str) -> str:
 
 def _session(row: tuple[Any, ...]) -> Session:
     pid, application, user, client, state, query, seconds, kind, blocked_by, locks, *more = row
-    started, waits, waited, advisory, progress, may_signal = more
+    started, waits, waited, advisory, progress, may_signal, _shut = more
     held = [_Lock(lock) for lock in locks]
     background = kind not in (None, "client backend")
     guard = [GUARD_KEY >> 32, GUARD_KEY & 0xFFFFFFFF, 1] in advisory

@@ -18,7 +18,10 @@ SELECT n.nspname, c.relname,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE')
        AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l
-                       WHERE l.relation = c.oid AND l.mode = 'AccessExclusiveLock')
+                       WHERE l.mode = 'AccessExclusiveLock'
+                         AND (l.relation = c.oid OR l.relation IN (
+                           SELECT x.indexrelid FROM pg_catalog.pg_index x
+                           WHERE x.indrelid = c.oid)))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relname LIKE '\_migdoctor\_q\_%' ESCAPE '\'
   AND n.nspname !~ '^pg_'

@@ -24,6 +24,7 @@ from migdoctor.model import Observation, literal, quoted
 
 SHOWN = 5  # examples
 CHUNK = 100  # sequences per statement: each takes some entries of the server's lock table
+_NEEDS = "(needs USAGE on the schema and SELECT)"
 LIMIT = 20  # objects of a kind that are counted one by one
 TOO_MANY = f"only the first {LIMIT} of its kind were counted; treat those, then look again"
 
@@ -48,7 +49,9 @@ WHERE k.contype = 'f' AND (n.nspname || '.' || c.relname, k.conname) IN ({wanted
 # Only columns that a valid index begins with: elsewhere a repeated number hurts nobody.
 _SEQUENCES = """
 SELECT DISTINCT n.nspname::text, s.relname::text, tn.nspname::text, t.relname::text,
-  a.attname::text, q.seqincrement
+  a.attname::text, q.seqincrement, has_schema_privilege(n.oid, 'USAGE')
+  AND has_schema_privilege(tn.oid, 'USAGE') AND has_table_privilege(s.oid, 'SELECT')
+  AND has_column_privilege(t.oid, a.attnum, 'SELECT')
 FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid
 JOIN pg_namespace n ON n.oid = s.relnamespace
 JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid
@@ -58,9 +61,7 @@ JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
 JOIN pg_index i ON i.indrelid = t.oid AND i.indisvalid AND i.indisunique AND i.indkey[0] = a.attnum
   AND i.indnkeyatts = 1 AND i.indpred IS NULL
 WHERE q.seqincrement > 0 AND NOT q.seqcycle AND t.relkind IN ('r', 'p')
-  AND n.nspname !~ '^pg_' AND has_schema_privilege(n.oid, 'USAGE')
-  AND has_schema_privilege(tn.oid, 'USAGE') AND has_table_privilege(s.oid, 'SELECT')
-  AND has_column_privilege(t.oid, a.attnum, 'SELECT')
+  AND n.nspname !~ '^pg_'
 ORDER BY 1, 2"""
 
 
@@ -128,7 +129,10 @@ def _violations(
     if one.key.kind == "foreign_key":
         if (place, one.key.name) not in keys:
             return replace(one, why_not="its columns could not be read")
-        source = _orphans_of(*keys[place, one.key.name])
+        key = keys[place, one.key.name]
+        if why := _shut_parent(key, schema):
+            return replace(one, why_not=why)
+        source = _orphans_of(*key)
     elif one.key.kind == "check":
         rule = definition.removeprefix("CHECK ").removesuffix(" NO INHERIT")
         source = f"FROM {table} AS c WHERE NOT {rule}"
@@ -152,9 +156,10 @@ def _unchecked(
     found: list[tuple[str, str, int | None]] = []
     for child, name, _ in table.foreign_keys:
         count = None
-        if (child, name) in keys and child not in schema.unreadable:
+        key = keys.get((child, name))
+        if key and child not in schema.unreadable and not _shut_parent(key, schema):
             try:
-                count = session.query(f"SELECT count(*) {_orphans_of(*keys[child, name])}")[0][0]
+                count = session.query(f"SELECT count(*) {_orphans_of(*key)}")[0][0]
             except NotObserved:
                 count = None
         found.append((child, name, count))
@@ -177,6 +182,11 @@ def _foreign_keys(session: Session, health: Health) -> dict[tuple[str, str], Any
     except NotObserved:
         return {}
     return {(row[0], row[1]): row[2:] for row in rows}
+
+
+def _shut_parent(key: Any, schema: Schema) -> str:
+    """Why the parent of a foreign key cannot be read now, "" where it can."""
+    return schema.unreadable.get(f"{key[1]}.{key[2]}", "")
 
 
 def _orphans_of(
@@ -259,28 +269,33 @@ def sequences(session: Session, schema: Schema) -> tuple[Sequence, ...]:
     """Sequences behind unique columns, with the next value of each and the highest there is."""
     if session.dialect == "sqlite":
         return ()
-    rows = [
-        row for row in session.query(_SEQUENCES) if f"{row[2]}.{row[3]}" not in schema.unreadable
-    ]
     found: list[Sequence] = []
+    rows = []
+    for schema_name, name, home, table, column, step, may in session.query(_SEQUENCES):
+        one = Sequence(
+            schema=schema_name,
+            name=name,
+            table=f"{home}.{table}",
+            column=column,
+            upcoming=0,
+            highest=None,
+            why_not=schema.unreadable.get(f"{schema_name}.{name}")
+            or schema.unreadable.get(f"{home}.{table}")
+            or ("" if may else f"this role may not read it or {home}.{table} {_NEEDS}"),
+        )
+        if one.why_not:
+            found.append(one)
+        else:
+            rows.append((one, home, table, step))
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
         questions = [
             f"SELECT {number}, (SELECT CASE WHEN is_called THEN last_value + {step} "
-            f"ELSE last_value END FROM {quoted(schema_name, name)}), "
-            f"(SELECT max({quoted(column)})::numeric FROM {quoted(home, table)})"
-            for number, (schema_name, name, home, table, column, step) in enumerate(part)
+            f"ELSE last_value END FROM {quoted(one.schema, one.name)}), "
+            f"(SELECT max({quoted(one.column)})::numeric FROM {quoted(home, table)})"
+            for number, (one, home, table, step) in enumerate(part)
         ]
         for number, upcoming, highest in session.query(" UNION ALL ".join(questions)):
-            schema_name, name, home, table, column, _ = part[number]
-            found.append(
-                Sequence(
-                    schema=schema_name,
-                    name=name,
-                    table=f"{home}.{table}",
-                    column=column,
-                    upcoming=int(upcoming),
-                    highest=None if highest is None else int(highest),
-                )
-            )
+            highest = None if highest is None else int(highest)
+            found.append(replace(part[number][0], upcoming=int(upcoming), highest=highest))
     return tuple(found)

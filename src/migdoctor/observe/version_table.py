@@ -33,7 +33,8 @@ SELECT n.nspname, c.relname,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE')
          AND pg_catalog.has_column_privilege(c.oid, v.attnum, 'SELECT'),
        (SELECT min(l.pid) FROM pg_catalog.pg_locks l
-        WHERE l.relation = c.oid AND l.mode = 'AccessExclusiveLock'
+        WHERE l.mode = 'AccessExclusiveLock' AND (l.relation = c.oid OR l.relation IN (
+          SELECT x.indexrelid FROM pg_catalog.pg_index x WHERE x.indrelid = c.oid))
           AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
                             WHERE d.datname = pg_catalog.current_database()))
 FROM pg_catalog.pg_class c
@@ -109,7 +110,7 @@ def _unreadable(columns: list[str], readable: bool, locker: int | None) -> str:
     if not readable:
         return "this role may not read it (needs USAGE on the schema and SELECT on the table)"
     if locker is not None:
-        return f"session {locker} holds it in ACCESS EXCLUSIVE mode, or waits for that"
+        return f"session {locker} holds it or its index in ACCESS EXCLUSIVE mode, or waits for that"
     return ""
 
 

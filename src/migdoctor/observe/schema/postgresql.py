@@ -50,8 +50,8 @@ def _read(session: Session, locked: Mapping[str, int]) -> Schema:
 
 def _why(relation: str, locked: Mapping[str, int]) -> str:
     return (
-        f"session {locked.get(relation, '?')} holds {relation} in ACCESS EXCLUSIVE mode, "
-        "or waits for that"
+        f"session {locked.get(relation, '?')} holds {relation}, or an index or part of it, in "
+        "ACCESS EXCLUSIVE mode, or waits for that"
     )
 
 

@@ -81,7 +81,10 @@ WHERE d.deptype IS DISTINCT FROM 'i' AND (d.refobjid IS NULL OR d.refobjid IN (S
 
 _SHUT = """
 SELECT e.nspname::text, e.relname::text, 'unreadable', '', min(s.name)
-FROM every e JOIN shut s ON s.oid = e.oid GROUP BY 1, 2"""
+FROM every e JOIN shut s ON s.oid = e.oid GROUP BY 1, 2
+UNION ALL
+SELECT n.nspname, c.relname, 'unreadable', '', l.name FROM locked l
+JOIN pg_class c ON c.oid = l.oid AND c.relkind = 'S' JOIN ns n ON n.oid = c.relnamespace"""
 
 _COLUMNS = """
 SELECT r.nspname::text, r.relname::text, 'column', a.attname::text,

@@ -31,7 +31,8 @@ locate-study: $(STAMP)
 
 test-real: $(STAMP)
 	$(PYTEST) -m real tests/real
-	MIGDOCTOR_TEST_ALL=1 $(PYTEST) -n $(JOBS) tests/test_samples.py
+	MIGDOCTOR_TEST_ALL=1 $(PYTEST) -n $(JOBS) tests/test_samples.py tests/test_locks.py
+	MIGDOCTOR_TEST_TABLES=5000 $(PYTEST) -n $(JOBS) tests/test_budget.py tests/test_in_the_way.py
 
 # The databases that the tests look at on every older server that is here: Debian's, the 16 of the
 # extra. Others are given by SERVERS, folders in which initdb and postgres are.
@@ -43,7 +44,7 @@ test-servers: $(STAMP)
 	  $$server/postgres --version; \
 	  MIGDOCTOR_TEST_ALL=1 MIGDOCTOR_TEST_POSTGRES=$$server $(PYTEST) -n $(JOBS) \
 	    -k "not sqlite" tests/test_samples.py tests/observe tests/test_connect.py \
-	    tests/test_harmless.py tests/test_pile_up.py tests/test_in_the_way.py; \
+	    tests/test_harmless.py tests/test_pile_up.py tests/test_in_the_way.py tests/test_locks.py; \
 	done
 
 # The lock file pins what the targets above install; `make lock` makes it anew from pyproject.toml.

@@ -16,8 +16,9 @@ from tests.running import migdoctor
 
 Sample = Callable[[str, str], Box]
 Capture = pytest.CaptureFixture[str]
-# `make test-real` takes 5000: making them alone is 20 s. A quick look at so many is two seconds, its
-# statements and round-trips are those at 50 (tests/test_budget.py); the full one is the models' own.
+# `make test-real` takes 5000, of which the making alone is 20 s. A quick look at so many takes two
+# seconds, with the statements and round-trips of 50 tables (tests/test_budget.py); of the full one,
+# nearly all is alembic's own comparison with the models.
 MANY = int(os.environ.get("MIGDOCTOR_TEST_TABLES", "150"))
 TABLE = "CREATE TABLE t{n} (id serial PRIMARY KEY, a int REFERENCES users (id))"
 
@@ -112,3 +113,40 @@ def test_what_a_role_may_not_see_is_not_missing(sample: Sample, capfd: Capture) 
     ran = migdoctor(capfd, "diagnose", "--format", "json", "--url", url, *box.args)
     assert ran.codes == ["MD006"]
     assert ran.document["position"]["verdict"] == "at-head"
+
+
+def test_a_schema_that_a_role_may_not_use_is_not_empty(sample: Sample, capfd: Capture) -> None:
+    """The server leaves it out of the role's path, where all that is in it seems to be missing."""
+    box = sample("healthy", "postgresql")
+    database = make_url(box.owner_url).database
+    role = f"shut_{database}"
+    for statement in (
+        "ALTER SCHEMA public RENAME TO app", "REVOKE ALL ON SCHEMA app FROM public",
+        "CREATE SCHEMA public", f'ALTER DATABASE "{database}" SET search_path = app, public',
+        f'CREATE ROLE "{role}" LOGIN',
+    ):  # fmt: skip
+        run_sql(box.owner_url, statement)
+    box.roles.append(role)
+    url = make_url(box.owner_url).set(username=role).render_as_string(False)
+    words = ("diagnose", "--format", "json", "--url", url, *box.args)
+    ran = migdoctor(capfd, *words)
+    assert (ran.codes, ran.code) == ([], 3)
+    unknown = {n["code"]: n["why"] for n in ran.document["not_looked"]}
+    assert {"MD401", "MD501", "MD507", "MD601", "MD602", "MD701"} <= unknown.keys()
+    assert unknown["MD401"].startswith("app.alembic_version: this role may not read it")
+    # Where the record can be read, the tables that it speaks of are as unknown as before.
+    for statement in (
+        "ALTER TABLE app.alembic_version SET SCHEMA public",
+        f'GRANT USAGE ON SCHEMA public TO "{role}"',
+        f'GRANT SELECT ON public.alembic_version TO "{role}"',
+    ):
+        run_sql(box.owner_url, statement)
+    ran = migdoctor(capfd, *words)
+    assert ran.codes == ["MD006"]
+    (lacking,) = ran.document["findings"]
+    assert f'GRANT USAGE ON SCHEMA "app" TO "{role}"' in lacking["evidence"][1]["text"]
+    assert ran.document["position"]["verdict"] == "unknown"
+    unknown = {n["code"]: n["why"] for n in ran.document["not_looked"]}
+    assert "may not use schema app" in unknown["MD501"]
+    owner = migdoctor(capfd, "diagnose", "--format", "json", *box.args)
+    assert (owner.codes, owner.document["position"]["verdict"]) == ([], "at-head")

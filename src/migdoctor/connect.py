@@ -6,6 +6,7 @@ SQLite file costs less than its import.
 """
 
 import contextlib
+import itertools
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -40,12 +41,19 @@ _WRITE_OPTIONS = {"lock_timeout": "2000", "client_min_messages": "error"}
 _BUSY_SECONDS = 2.0
 # The first statement: what the role's own settings are, and only then ours in their place. With an
 # empty path every deparsed name is qualified. As start-up options they could not be learnt.
+# The server leaves schemas that the role may not use out of `path`; `meant` has them.
 _GREETING = """
 WITH own AS MATERIALIZED (
   SELECT pg_catalog.current_schemas(false)::pg_catalog.text[] AS path,
+         ARRAY(SELECT n.nspname::pg_catalog.text
+               FROM pg_catalog.unnest(pg_catalog.string_to_array(
+                 pg_catalog.current_setting('search_path'), ',')) WITH ORDINALITY AS s(name, place)
+               JOIN pg_catalog.pg_namespace n ON n.nspname = pg_catalog.replace(
+                 pg_catalog.btrim(s.name, ' "'), '$user', current_user)
+               ORDER BY s.place) AS meant,
          pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version,
          pg_catalog.current_setting('default_transaction_read_only') = 'on' AS read_only)
-SELECT path, version, read_only{settings} FROM own"""
+SELECT path, meant, version, read_only{settings} FROM own"""
 _OURS = {"search_path": "", "default_transaction_read_only": "on"}
 
 
@@ -66,9 +74,10 @@ class Session:
     """One open connection of the driver, in autocommit; `open_reading` and `open_writing` make it.
 
     `statements` lists every statement sent, in order. `note` says what was unusual about opening
-    it ("" where nothing was). `search_path` holds the schemas of the role's own path that exist,
-    `server_version` is for example 180004, `own_read_only` says that the role's own sessions are
-    read-only by default (all three PostgreSQL only).
+    it ("" where nothing was). `search_path` holds the schemas of the role's own path that exist and
+    that it may use, `shut_path` those before them that it may not; `server_version` is for example
+    180004, `own_read_only` says that the role's own sessions are read-only by default (all of
+    these PostgreSQL only).
     """
 
     def __init__(
@@ -85,6 +94,7 @@ class Session:
         self.note = ""
         self.in_transaction = False
         self.search_path: tuple[str, ...] = ()
+        self.shut_path: tuple[str, ...] = ()
         self.server_version = 0
         self.own_read_only = False
         self._raw: Any | None = raw
@@ -260,7 +270,7 @@ def _greet(session: Session) -> Session:
     set_ours = [f", pg_catalog.set_config('{k}', '{v}', false)" for k, v in own.items()]
     try:
         greeting = _GREETING.format(settings="".join(set_ours))
-        ((path, version, read_only, *_),) = session.query(greeting)
+        ((path, meant, version, read_only, *_),) = session.query(greeting)
     except DoctorError as error:
         session.close()
         raise CannotConnect(
@@ -268,6 +278,7 @@ def _greet(session: Session) -> Session:
             "Look at the server's log.",
         ) from None
     session.search_path, session.server_version = tuple(path), version
+    session.shut_path = tuple(itertools.takewhile(lambda schema: schema not in path, meant))
     session.own_read_only = read_only
     if session._around:
         before, after = session._around

@@ -65,7 +65,9 @@ def evidence(seen: Observation, ids: Sequence[str]) -> Evidence:
 
 
 def listed(ids: Sequence[str]) -> str:
-    """Some revisions for people: `a`, `a and b`, `a, b ... z (7 revisions)`."""
+    """Some revisions for people: `a`, `a and b`, `a, b ... z (7 revisions)`; "" for none."""
+    if not ids:
+        return ""
     if len(ids) <= 3:
         return " and ".join(filter(None, [", ".join(ids[:-1]), ids[-1]]))
     return f"{ids[0]}, {ids[1]} ... {ids[-1]} ({len(ids)} revisions)"

@@ -54,7 +54,7 @@ def _postgresql(session: Session, table: VersionTable | None) -> Identity:
     question = _POSTGRESQL.format(schema=literal(schema), table=literal(name))
     (row,) = session.query(question)
     version, database, role, replica, server, size, *powers = row
-    lacks, statements = _lacking(role, schema, name, *powers)
+    lacks, statements = _lacking(role, session.shut_path, schema, name, *powers)
     return Identity(
         dialect="postgresql",
         server_version=version.split(" ")[0],
@@ -85,6 +85,7 @@ def _read_only(replica: bool, by_default: bool) -> str:
 
 def _lacking(
     role: str,
+    shut: tuple[str, ...],
     schema: str,
     table: str,
     usage: bool | None,
@@ -95,7 +96,10 @@ def _lacking(
     """(sentences, statements) for what a migration needs and this role cannot do."""
     lacks: list[str] = []
     statements: list[str] = []
-    if usage is None:
+    for name in shut:
+        lacks.append(f"{role} may not look up names in schema {name} of its search_path (USAGE)")
+        statements.append(f"GRANT USAGE ON SCHEMA {quoted(name)} TO {quoted(role)}")
+    if usage is None and not shut:
         lacks.append("no schema of the search_path exists: there is nowhere to create tables")
     if usage is False:
         lacks.append(f"{role} may not look up names in schema {schema} (USAGE)")

@@ -189,7 +189,7 @@ def _database(
     look.at("health", lambda: health.read(session))
     _measure(target, look, session, passing)
     look.at("models", lambda: _models(target, look.observation(), session, passing))
-    look.at("timeline", lambda: _timeline(target, look.observation(), passing))
+    look.at("timeline", lambda: _timeline(target, look.observation(), session, passing))
     look.at("needs", lambda: needs.read(session, look.observation()))
     look.at("schema", lambda: health.as_meant(look.observation()))
     look.at("origins", lambda: origins.read(look.observation()))
@@ -247,12 +247,21 @@ def _models(target: Target, seen: Observation, session: Session, passing: bool) 
         raise NotApplicable("models", "env.py names no target_metadata")
     if not seen.at_head:
         raise NotApplicable("models", "the database is not at head by its own record")
+    _demand_path(session, "models")
     return models.compare(target, session, seen)
 
 
-def _timeline(target: Target, seen: Observation, passing: bool) -> Timeline:
+def _demand_path(session: Session, name: str) -> None:
+    """A schema that the role may not use is where names without one lead to, for all others."""
+    if session.shut_path:
+        why = f"this role may not use schema {session.shut_path[0]} of its search_path"
+        raise NotObserved(name, f"{why} (needs USAGE)")
+
+
+def _timeline(target: Target, seen: Observation, session: Session, passing: bool) -> Timeline:
     if target.quick or not passing:
         raise NotApplicable("timeline", "--quick runs none of the project's code")
+    _demand_path(session, "timeline")
     shadowed = [r.path for same in seen.history.twins.values() for r in same[:-1]]
     if not shadowed:
         return timeline.read(target, seen)

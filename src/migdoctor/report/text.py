@@ -86,7 +86,7 @@ class _Page:
         if report.error and report.error.code not in report.diagnosis.codes:
             self.out.print()
             _error(self.out, report.error)
-        _next(self.out, next_command(report))
+        _next(self.out, next_command(report), bool(report.diagnosis.not_looked))
 
     def _verdict(self) -> None:
         found = self.report.diagnosis.findings
@@ -275,10 +275,12 @@ def _diff(out: Console, diff: str) -> None:
         out.print(Text(f"  {shown}", style=style), soft_wrap=True)
 
 
-def _next(out: Console, command: str) -> None:
+def _next(out: Console, command: str, blind: bool = False) -> None:
     out.print()
     if command:
         out.print(Text(f"Next: {command}", style="bold"), soft_wrap=True)
+    elif blind:
+        out.print(Text("Whether anything needs to be done is not known.", style="bold"))
     else:
         out.print(Text("Nothing needs to be done.", style="bold"))
 

@@ -44,7 +44,8 @@ test-servers: $(STAMP)
 	  $$server/postgres --version; \
 	  MIGDOCTOR_TEST_ALL=1 MIGDOCTOR_TEST_POSTGRES=$$server $(PYTEST) -n $(JOBS) \
 	    -k "not sqlite" tests/test_samples.py tests/observe tests/test_connect.py \
-	    tests/test_harmless.py tests/test_pile_up.py tests/test_in_the_way.py tests/test_locks.py; \
+	    tests/test_harmless.py tests/test_pile_up.py tests/test_in_the_way.py tests/test_locks.py \
+	    tests/test_near_misses.py tests/test_guarded_server.py; \
 	done
 
 # The lock file pins what the targets above install; `make lock` makes it anew from pyproject.toml.

@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 
 from migdoctor.samples import run_sql
 from migdoctor.shadow import binaries, server
-from tests.running import LIVE
+from tests.running import LIVE, live_server
 
 BOUNCER = """
 [databases]
@@ -209,10 +209,11 @@ def _certified(name: Path) -> tuple[Path, Path]:
 
 
 def _with_tls(here: Path) -> Path:
-    """The programs of the newest server that knows TLS, its data directory made in `here`."""
-    known = sorted(binaries.every(), key=lambda b: -b.major)
-    known = [b for b in known if binaries.runs_in_place(b, binaries.account())]
-    for folder in dict.fromkeys([Path(LIVE)] if LIVE else [b.folder for b in known if not b.wheel]):
+    """The programs of a server that knows TLS, its data directory made in `here`."""
+    here_too = (b for b in binaries.every() if binaries.runs_in_place(b, binaries.account()))
+    known = sorted((b for b in here_too if not b.wheel), key=lambda b: -b.major)
+    named = [live_server().programs] if LIVE else []
+    for folder in dict.fromkeys(b.folder for b in (*named, *known)):
         data = str(here / "data")
         done = tried(folder / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync",
                      "--encoding=UTF8", "--no-locale")  # fmt: skip

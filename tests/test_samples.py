@@ -30,10 +30,7 @@ ALL = [
     for dialect in samples.dialects(name)[: None if WHOLE or "__" not in name else 1]
 ]
 if not LIVE:
-    ALL += [
-        (name, "older")
-        for name in ("md303_invalid_index", "md503_partially_applied", "md705_owner_drift")
-    ]
+    ALL += [(name, "older") for name in ("md303_invalid_index", "md705_owner_drift")]
 
 
 def ask(capfd: pytest.CaptureFixture[str], box: Box, *words: str) -> Ran:

@@ -81,7 +81,8 @@ class VersionTable:
 
     `rows` may hold None, blanks and repetitions; order is the server's. `width` is the length
     limit of version_num, None where there is none or where the engine ignores it (SQLite).
-    `configured` says that this is the table the project's configuration names.
+    `configured` says that this is the table the project's configuration names. `unread` says why
+    the rows of another one could not be read, "" where they were.
     """
 
     schema: str
@@ -93,11 +94,17 @@ class VersionTable:
     extra_columns: tuple[str, ...] = ()
     owner: str | None = None
     ddl: str | None = None
+    unread: str = ""
 
     @property
     def label(self) -> str:
         """Name for people: without the schema where it is SQLite's main."""
         return self.name if self.schema in ("", "main") else f"{self.schema}.{self.name}"
+
+    @property
+    def told(self) -> str:
+        """Its rows for people."""
+        return self.unread or ", ".join(map(repr, self.rows)) or "no row"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,6 +334,11 @@ class Copy:
     @property
     def empty(self) -> bool:
         return all(rows == 0 for _, rows in self.tables)
+
+    @property
+    def unknown(self) -> bool:
+        """Nobody could look into some of them, and the others are empty."""
+        return not self.empty and not any(rows for _, rows in self.tables)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
-"""MD007: an empty twin beside a full one; tenants, neighbours and doubt are silent."""
+"""MD007: an empty twin beside a full one; tenants, and neighbours are silent."""
 
 import pytest
 
 from migdoctor.checks.md007_version_table_in_several_schemas import CHECK
+from migdoctor.errors import NotObserved
 from migdoctor.facts import Copy
 from migdoctor.model import NeedsHuman, Observation, Severity
 from tests.checks.ailing import ailing
@@ -28,13 +29,17 @@ def sick(*copies: Copy, here: str = "public") -> Observation:
         (copy("a", 3, 5), copy("b", 2, 9)),
         (copy("a", 0, 0), copy("b", 0, 0)),
         (copy("a", 3, 5), copy("b", 0, 7)),
-        (copy("a", 3, 5), copy("b", 0, None)),
         (copy("a", 3, 5), copy("b", 4, 4), copy("c", 0, 0)),
     ],
-    ids=["none", "tenants", "all fresh", "one is used", "unknown", "a new tenant"],
+    ids=["none", "tenants", "all fresh", "one is used", "a new tenant"],
 )
 def test_silent(copies: tuple[Copy, ...]) -> None:
     assert not list(CHECK.find(sick(*copies, here="a")))
+
+
+def test_blind_where_the_other_may_not_be_read() -> None:
+    with pytest.raises(NotObserved, match="tables of b"):
+        list(CHECK.find(sick(copy("a", 3, 5), copy("b", 0, None))))
 
 
 def test_env_py_reads_the_empty_one() -> None:

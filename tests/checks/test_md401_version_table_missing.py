@@ -49,6 +49,14 @@ def test_a_version_table_elsewhere_is_named_with_its_rows():
     assert "version_table_schema" in finding.help
 
 
+def test_one_elsewhere_that_may_not_be_read_is_not_none():
+    other = replace(version_table(schema="meta", configured=False), unread="may not be read")
+    (cure,) = cures(CHECK, placed(at="bbb2", version_tables=(other,)))
+    assert isinstance(cure, NeedsHuman)
+    seen = only(CHECK, stored(version_tables=(other,))).evidence[1]
+    assert seen.text == "meta.alembic_version: may not be read"
+
+
 # --- with a position
 
 

@@ -90,6 +90,10 @@ def test_a_table_that_may_not_be_read_is_blindness(pg: str, pg_run: Run) -> None
             look(pg.replace("postgres@", "bare@"))
         pg_run("GRANT SELECT ON alembic_version TO bare")
         assert len(look(pg.replace("postgres@", "bare@"))) == 1
+        pg_run("CREATE TABLE others_alembic_version (version_num text)")
+        _, other = look(pg.replace("postgres@", "bare@"))
+        assert (other.name, other.rows, other.configured) == ("others_alembic_version", (), False)
+        assert other.unread.startswith("this role may not read it")
     finally:
         pg_run("DROP OWNED BY bare; DROP ROLE bare")
 

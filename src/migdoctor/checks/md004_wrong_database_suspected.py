@@ -12,7 +12,7 @@ def empty(seen: Observation) -> bool:
     """No user table, no recorded revision, no leftover; what is unreadable may be a table."""
     if seen.schema.tables or seen.schema.unreadable or seen.quarantined:
         return False
-    if any(table.rows for table in seen.version_tables):
+    if any(table.rows or table.unread for table in seen.version_tables):
         return False
     return not (seen.dialect == "sqlite" and seen.tmp_tables)
 

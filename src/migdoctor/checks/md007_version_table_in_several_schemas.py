@@ -6,6 +6,7 @@ one are twins of the same tables, all of them empty in one schema and not in ano
 
 from collections.abc import Iterator
 
+from migdoctor.errors import NotObserved
 from migdoctor.facts import Copy
 from migdoctor.model import (
     Check,
@@ -31,6 +32,9 @@ def find(seen: Observation) -> Iterator[Finding]:
     """Say which one is real and why, and which of them env.py reads."""
     told = real_and_empty(seen)
     if told is None:
+        shut = [copy.schema for copy in seen.copies if copy.unknown]
+        if shut:
+            raise NotObserved("copies", f"this role may not read the tables of {', '.join(shut)}")
         return
     real, empty = told
     here = seen.version_table.schema if seen.version_table else ""
@@ -81,8 +85,7 @@ def _count(rows: int | None) -> str:
 def _versions(seen: Observation) -> list[str]:
     path = ", ".join(seen.identity.search_path) if seen.has("identity") else "unknown"
     return [
-        f"{table.label}: {', '.join(map(repr, table.rows)) or 'no row'}"
-        f"{' (the one that env.py reads)' if table.configured else ''}"
+        f"{table.label}: {table.told}{' (the one that env.py reads)' if table.configured else ''}"
         for table in seen.version_tables
     ] + [f"search_path of this role: {path}"]
 

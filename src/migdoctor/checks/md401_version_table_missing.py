@@ -83,7 +83,7 @@ def _tables(tables: list[str]) -> Evidence:
 
 
 def _version_tables(seen: Observation) -> Evidence:
-    lines = [f"{t.label}: {', '.join(map(repr, t.rows)) or 'no rows'}" for t in seen.version_tables]
+    lines = [f"{t.label}: {t.told}" for t in seen.version_tables]
     return Evidence(
         title="version tables in any schema", text="\n".join(lines) or "none, in no schema"
     )

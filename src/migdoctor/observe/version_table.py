@@ -87,9 +87,10 @@ def _postgresql(session: Session, schema: str | None, name: str) -> tuple[Versio
         # A schema that the role may not use is not on its path: the table may be there unseen.
         unseen = configured is None and schema is None and table == name and not readable
         ours = unseen or (owner_schema, table) == configured
-        if problem := _unreadable(columns, readable, locker):
-            if ours:
-                raise NotObserved("version_tables", f"{owner_schema}.{table}: {problem}")
+        problem = _unreadable(columns, readable, locker)
+        if problem and ours:
+            raise NotObserved("version_tables", f"{owner_schema}.{table}: {problem}")
+        if "version_num" not in columns:
             continue
         tables.append(
             VersionTable(
@@ -101,6 +102,7 @@ def _postgresql(session: Session, schema: str | None, name: str) -> tuple[Versio
                 configured=ours,
                 extra_columns=tuple(c for c in columns if c != "version_num"),
                 owner=owner,
+                unread=problem,
             )
         )
     return _with_rows(session, tables)
@@ -146,13 +148,12 @@ def _sqlite(session: Session, schema: str | None, name: str) -> tuple[VersionTab
 
 def _with_rows(session: Session, tables: list[VersionTable]) -> tuple[VersionTable, ...]:
     """The tables with their rows, all read by one statement."""
-    if not tables:
-        return ()
     parts = [
         f"SELECT {number} AS n, CAST(version_num AS text) FROM {quoted(t.schema, t.name)}"
         for number, t in enumerate(tables)
+        if not t.unread
     ]
-    stored = session.query(" UNION ALL ".join(parts))
+    stored = session.query(" UNION ALL ".join(parts)) if parts else []
     return tuple(
         replace(table, rows=tuple(value for of, value in stored if of == number))
         for number, table in enumerate(tables)

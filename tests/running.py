@@ -22,6 +22,7 @@ from migdoctor.shadow import binaries, server
 # A folder of PostgreSQL's server programs (initdb and postgres are enough): the databases that the
 # tests look at are then on such a server. The shadow stays the newest that there is.
 LIVE = os.environ.get("MIGDOCTOR_TEST_POSTGRES", "")
+LIVE = LIVE and str(Path(LIVE).resolve())  # before a test goes into another folder
 
 
 def live_server() -> server.Server:
@@ -35,7 +36,7 @@ def other_server(engine: str) -> server.Server | None:
     Skips the test where this machine has no older one.
     """
     if engine == "postgresql" and LIVE:
-        return _server_of(Path(LIVE).resolve())
+        return _server_of(Path(LIVE))
     if engine != "older":
         return None
     newest = binaries.newest()

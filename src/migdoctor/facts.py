@@ -292,10 +292,8 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sequence:
-    """A sequence that feeds a column which an index begins with. `upcoming` is its next value.
-
-    `why_not` says why neither number could be read, "" where they were.
-    """
+    """A sequence that feeds a column which an index begins with. `upcoming` is its next value,
+    `why_not` says why neither number could be read."""
 
     schema: str
     name: str
@@ -334,11 +332,6 @@ class Copy:
     @property
     def empty(self) -> bool:
         return all(rows == 0 for _, rows in self.tables)
-
-    @property
-    def unknown(self) -> bool:
-        """Nobody could look into some of them, and the others are empty."""
-        return not self.empty and not any(rows for _, rows in self.tables)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

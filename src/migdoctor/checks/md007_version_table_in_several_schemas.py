@@ -28,11 +28,16 @@ def real_and_empty(seen: Observation) -> tuple[Copy, tuple[Copy, ...]] | None:
     return (full[0], empty) if empty and len(full) == 1 else None
 
 
+def _unknown(copy: Copy) -> bool:
+    """Nobody could look into some of its tables, and the others are empty."""
+    return not copy.empty and not any(rows for _, rows in copy.tables)
+
+
 def find(seen: Observation) -> Iterator[Finding]:
     """Say which one is real and why, and which of them env.py reads."""
     told = real_and_empty(seen)
     if told is None:
-        shut = [copy.schema for copy in seen.copies if copy.unknown]
+        shut = [copy.schema for copy in seen.copies if _unknown(copy)]
         if shut:
             raise NotObserved("copies", f"this role may not read the tables of {', '.join(shut)}")
         return

@@ -5,6 +5,7 @@ cheap, so everything else (pathlib too) is imported by the command that needs it
 """
 
 import functools
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -55,6 +56,7 @@ def options(*groups: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 
 def main() -> None:
     """Entry point of the program `migdoctor`; the only place that ends the process."""
+    gc.set_threshold(50_000, 20, 50)  # the facts of a large schema are many objects, and all stay
     sys.exit(run())
 
 
@@ -372,11 +374,13 @@ def _screen(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _emit(report: Any, given: dict[str, Any]) -> None:
-    from migdoctor.report import json, text
-
     if given["form"] == "json":
+        from migdoctor.report import json
+
         _write(json.render(report), given)
     else:
+        from migdoctor.report import text
+
         _write(text.render(report, **_screen(given)), given)
 
 

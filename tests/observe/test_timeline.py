@@ -23,7 +23,7 @@ from sqlalchemy import make_url
 from migdoctor.connect import address_of, open_reading
 from migdoctor.errors import NotApplicable, NotObserved
 from migdoctor.facts import FactKey
-from migdoctor.observe import schema, timeline, timeline_cache
+from migdoctor.observe import kept, schema, timeline, timeline_cache
 from migdoctor.observe.look import observe
 from migdoctor.project.config import Request
 from migdoctor.shadow import server
@@ -602,7 +602,7 @@ def test_live_is_not_written_and_nothing_is_left(
     with open_target(Request(cwd=folder), quick=False) as target:
         seen = observe(target)
         progress: list[tuple[str, int, int]] = []
-        timeline_cache.folder().rename(tmp_path / "aside")
+        kept.folder().rename(tmp_path / "aside")
         timeline.read(target, seen, on_progress=lambda *said: progress.append(said))
     assert progress
     assert progress[0] == ("replay", 0, len(COMMON))
@@ -623,12 +623,12 @@ def test_time_is_limited(tmp_path: Path, live: str) -> None:
     folder = made(tmp_path / "p", [("t1", None, slow + FAILING[0][2]), ("t2", "t1", "pass")])
     with open_target(Request(cwd=folder, url=live), quick=False) as target:
         seen = observe(target).without("timeline", NotObserved("timeline", "not yet"))
-        timeline_cache.folder().rename(tmp_path / "aside")
+        kept.folder().rename(tmp_path / "aside")
         short = timeline.read(target, seen, limit=1)
         assert list(short.revisions) == ["t1"]
         assert short.failed is not None
         assert "time limit" in short.failed[1]
-        assert not timeline_cache.folder().exists()  # what the clock cut short is not kept
+        assert not kept.folder().exists()  # what the clock cut short is not kept
 
 
 def test_a_killed_doctor_leaves_no_file(tmp_path: Path, sq: Path) -> None:

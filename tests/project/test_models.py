@@ -78,8 +78,10 @@ def test_sqlite(tmp_path):
         agent.capture()
         found, drifts = seen_by(agent, f"sqlite:///{well}")
         assert (drifts, found.restore, found.adopt) == (set(), (), None)
-        assert agent.indexes("orders") == ("CREATE INDEX ix_orders_user_id ON orders (user_id)",)
-        assert agent.indexes("nowhere") == ()
+        assert agent.indexes(f"sqlite:///{well}", "orders") == (
+            "CREATE INDEX ix_orders_user_id ON orders (user_id)",
+        )
+        assert agent.indexes(f"sqlite:///{well}", "nowhere") == ()
         copy = sqlite_file(tmp_path / "copy.db", SICK + ";" + TRIGGER + ";")
         found, drifts = seen_by(agent, f"sqlite:///{copy}", rev_id="f00d")
     assert drifts == SICK_DRIFTS

@@ -5,6 +5,7 @@ recorded and never ran, what ran and is not recorded, what ran in part, and the 
 schema should then have.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -123,6 +124,7 @@ def proven(seen: Observation) -> Standing:
     return stand(seen)
 
 
+@functools.lru_cache(maxsize=2)  # half of the checks ask for it, of the one observation
 def stand(seen: Observation) -> Standing:
     """The reading of what was seen. NotObserved without a position, or while a table is lost."""
     position = seen.position

@@ -1,13 +1,14 @@
 """observe: look at everything once, record what could not be seen, touch nothing."""
 
 import contextlib
+import functools
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from migdoctor.connect import Session, open_reading
 from migdoctor.cures import branches, edited, names
@@ -176,6 +177,7 @@ def _database(
     look.at("activity", lambda: probe if session.dialect == "sqlite" else activity.read(session))
     busy = look.facts.get("activity", Activity())
     look.at("schema", lambda: schema.read(session, busy.exclusive))
+    compared = _models(target, look, session, passing)
     seen = look.observation()
     try:
         tmp, put_aside = leftovers.read(session, seen.schema)
@@ -188,7 +190,7 @@ def _database(
     look.at("copies", lambda: _copies(target, look.observation(), session, passing))
     look.at("health", lambda: health.read(session))
     _measure(target, look, session, passing)
-    look.at("models", lambda: _models(target, look.observation(), session, passing))
+    look.at("models", compared)
     look.at("timeline", lambda: _timeline(target, look.observation(), session, passing))
     look.at("needs", lambda: needs.read(session, look.observation()))
     look.at("schema", lambda: health.as_meant(look.observation()))
@@ -238,17 +240,34 @@ def _measure(target: Target, look: Looking, session: Session, passing: bool) -> 
     look.at("orphans", lambda: measures.orphans(session, look.observation()))
 
 
-def _models(target: Target, seen: Observation, session: Session, passing: bool) -> ModelDiff:
-    if target.quick or not passing:
-        raise NotApplicable("models", "--quick runs none of the project's code")
-    if target.capture_failure:
-        raise NotObserved("models", f"env.py could not be used: {target.capture_failure[0]}")
-    if not target.has_metadata:
-        raise NotApplicable("models", "env.py names no target_metadata")
-    if not seen.at_head:
-        raise NotApplicable("models", "the database is not at head by its own record")
-    _demand_path(session, "models")
-    return models.compare(target, session, seen)
+def _models(
+    target: Target, look: Looking, session: Session, passing: bool
+) -> Callable[[], ModelDiff]:
+    """The comparison with the models; it is under way in the agent until it is called for."""
+
+    def question() -> Callable[[], ModelDiff]:
+        if target.quick or not passing:
+            raise NotApplicable("models", "--quick runs none of the project's code")
+        if target.capture_failure:
+            raise NotObserved("models", f"env.py could not be used: {target.capture_failure[0]}")
+        if not target.has_metadata:
+            raise NotApplicable("models", "env.py names no target_metadata")
+        seen = look.observation()
+        if not seen.at_head:
+            raise NotApplicable("models", "the database is not at head by its own record")
+        _demand_path(session, "models")
+        return models.comparing(target, session, seen)
+
+    if session.dialect == "sqlite":  # the clone is there for as long as one question
+        return lambda: question()()
+    try:
+        return question()
+    except DoctorError as reason:
+        return functools.partial(_tell, reason)
+
+
+def _tell(reason: DoctorError) -> NoReturn:
+    raise reason
 
 
 def _demand_path(session: Session, name: str) -> None:
@@ -264,10 +283,10 @@ def _timeline(target: Target, seen: Observation, session: Session, passing: bool
     _demand_path(session, "timeline")
     shadowed = [r.path for same in seen.history.twins.values() for r in same[:-1]]
     if not shadowed:
-        return timeline.read(target, seen)
+        return timeline.read(target, seen, session=session)
     # alembic takes a twin that it does not load for one more head, and stops where others follow.
     with _copied(target, dict.fromkeys(shadowed)) as copy:
-        return timeline.read(copy, seen)
+        return timeline.read(copy, seen, session=session)
 
 
 def _position(seen: Observation) -> Position:

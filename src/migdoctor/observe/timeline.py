@@ -8,11 +8,11 @@ interpreter; live is not touched by it. Where that is not possible, a ladder of 
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from migdoctor.connect import Address, open_reading
+from migdoctor.connect import Address, Session, open_reading
 from migdoctor.errors import DoctorError, NotApplicable, NotObserved
 from migdoctor.facts import FactKey
 from migdoctor.model import Observation, literal
@@ -75,14 +75,16 @@ def read(
     *,
     limit: float = LIMIT,
     on_progress: Progress | None = None,
+    session: Session | None = None,
 ) -> Timeline:
     """The timeline of the target's project on the target's engine, from the cache if it is there.
 
-    `seen` gives the history and what live has that no revision makes. Raises NotApplicable where
+    `seen` gives the history and what live has that no revision makes; `session` is one to the
+    target that is open already. Raises NotApplicable where
     no code of the project may run or there is nothing to replay, NotObserved("timeline", why)
     where nothing can be replayed.
     """
-    return _guarded(target, seen, limit, on_progress or target.on_progress, None)
+    return _guarded(target, seen, limit, on_progress or target.on_progress, None, session)
 
 
 def once(target: Target, seen: Observation, order: tuple[str, ...] = ()) -> Timeline:
@@ -99,6 +101,7 @@ def _guarded(
     limit: float,
     on_progress: Progress,
     order: tuple[str, ...] | None,
+    session: Session | None = None,
 ) -> Timeline:
     if target.quick:
         raise NotApplicable("timeline", "--quick replays nothing")
@@ -107,7 +110,7 @@ def _guarded(
     if target.project.env_py is None and not target.project.via:
         raise NotObserved("timeline", "the project has no env.py")
     try:
-        return _read(target, seen, limit, on_progress, order)
+        return _read(target, seen, limit, on_progress, order, session)
     except NotObserved as error:
         raise NotObserved("timeline", error.why) from None
     except AgentFailed as error:
@@ -120,11 +123,13 @@ def _read(
     limit: float,
     on_progress: Progress,
     order: tuple[str, ...] | None,
+    session: Session | None,
 ) -> Timeline:
     assert target.address is not None
     where = target.agent.surroundings()
     sources = timeline_cache.sources(target, where["path"])
-    scene = _scene(target, seen, sources) if target.address.dialect == "postgresql" else None
+    postgresql = target.address.dialect == "postgresql"
+    scene = _scene(target, seen, sources, session) if postgresql else None
     key = timeline_cache.key(target, where, sources, scene, order)
     known = timeline_cache.load(key)
     if known is None:
@@ -139,10 +144,12 @@ def _read(
     return known
 
 
-def _scene(target: Target, seen: Observation, sources: Mapping[str, bytes]) -> Scene:
+def _scene(
+    target: Target, seen: Observation, sources: Mapping[str, bytes], open_: Session | None
+) -> Scene:
     """What live has and no file of the history makes."""
     assert target.address is not None
-    with open_reading(target.address) as session:
+    with nullcontext(open_) if open_ else open_reading(target.address) as session:
         ((schemas, extensions, roles),) = session.query(_SCENE)
         path = session.search_path
     text = b"\n".join(sources.values()).decode("utf-8", "replace")

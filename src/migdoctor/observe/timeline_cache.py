@@ -2,34 +2,29 @@
 
 The key covers the revision files and whatever lies beside env.py, the first-party modules that
 they import, the configuration, the project's interpreter and packages, the server, the live
-schemas and extensions that a replay starts from, and our own code that reads facts. A file that
-cannot be read, or is not what its name says, is no file.
+schemas and extensions that a replay starts from, and our own code that reads facts.
 """
 
 import ast
-import contextlib
 import functools
 import hashlib
 import json
 import os
 import re
 import sqlite3
-import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from migdoctor.facts import FactKey
+from migdoctor.observe import kept
 from migdoctor.shadow import host
 from migdoctor.shadow.stage import Scene
 from migdoctor.target import Target
 from migdoctor.timeline import Recorded, Timeline
 
 FORMAT = 2
-_KEEP = 64  # files; the oldest go first
-_MOST = 64 << 20  # bytes of one unpacked timeline; more is no timeline of ours
 _HERE = Path(__file__).parent
 _OURS = (
     *sorted((_HERE / "schema").glob("*.py")),
@@ -217,51 +212,18 @@ def _settings(contents: Any) -> dict[str, str]:
 # --- on disk ------------------------------------------------------------------------------------
 
 
-def folder() -> Path:
-    """Where the files are: $MIGDOCTOR_CACHE, else below $XDG_CACHE_HOME or ~/.cache."""
-    if named := os.environ.get("MIGDOCTOR_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "migdoctor"
-
-
 def load(name: str) -> Timeline | None:
     """The timeline of that key, None where there is none that can be trusted."""
     try:
-        path = folder() / f"{name}.timeline"
-        status = path.stat()
-        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            return None  # somebody else may have written it
-        unpack = zlib.decompressobj()
-        text = unpack.decompress(path.read_bytes(), _MOST)
-        if not unpack.eof:
-            return None
-        values = json.loads(text)
-        return _unpacked(values) if values["key"] == name else None
-    except (OSError, ValueError, zlib.error, KeyError, TypeError, AttributeError, RuntimeError):
+        values = kept.load(f"{name}.timeline")
+        return _unpacked(values) if values else None
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def save(name: str, timeline: Timeline) -> None:
     """Keep a timeline; a cache that cannot be written is no harm."""
-    with contextlib.suppress(OSError, RuntimeError):
-        place = folder()
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        packed = zlib.compress(json.dumps({"key": name, **_packed(timeline)}).encode(), 1)
-        descriptor, part = tempfile.mkstemp(dir=place, prefix=".part-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(packed)
-            Path(part).replace(place / f"{name}.timeline")
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
-        _thin(place)
-
-
-def _thin(place: Path) -> None:
-    files = sorted(place.glob("*.timeline"), key=lambda p: p.stat().st_mtime, reverse=True)
-    for old in files[_KEEP:]:
-        old.unlink(missing_ok=True)
+    kept.save(f"{name}.timeline", _packed(timeline))
 
 
 def _packed(timeline: Timeline) -> dict[str, Any]:

@@ -161,7 +161,7 @@ class Agent:
     def __init__(self, project: Project, *, timeout: float = 60.0) -> None:
         self.project = project
         self.timeout = timeout
-        self._indexes: dict[str, tuple[str, ...]] = {}
+        self.kept: dict[str, Any] | None = None  # of the last comparison, see `models`
         self._secrets: set[str] = _secrets_of(project)
         self._child: _Child | None = None
         self._surroundings: dict[str, Any] | None = None
@@ -202,16 +202,31 @@ class Agent:
         url: str,
         connect_args: Mapping[str, object] | None = None,
         read_only: bool = True,
+        **more: Any,
+    ) -> ModelDiff:
+        """As `comparing`, and wait for it."""
+        return self.comparing(url, connect_args, read_only, **more)()
+
+    def comparing(
+        self,
+        url: str,
+        connect_args: Mapping[str, object] | None = None,
+        read_only: bool = True,
         *,
         context: int = 0,
         rev_id: str = "migdoctor_adopt",
         message: str = "record what the database has",
-    ) -> ModelDiff:
+        kept: Mapping[str, Any] | None = None,
+    ) -> Callable[[], ModelDiff]:
         """Compare the database at `url` with the models of the `context`-th configure() call.
 
         On PostgreSQL with `read_only` the connection must be started read-only by its arguments
         (`options`: `-c default_transaction_read_only=on`); env.py's own writes are dropped. On
         SQLite `url` must be a throw-away clone: the repair is tried out there and changes it.
+
+        The agent is at it until the returned function is called; nothing else may be asked before.
+        Where nothing differs, the attribute `kept` is then what may be given as `kept` the next
+        time: the same is not compared with the same again. None: that is not to be known.
 
         Raises NotApplicable when env.py has no target_metadata, AgentFailed for all else.
         """
@@ -223,15 +238,14 @@ class Agent:
             "context": context,
             "rev_id": rev_id,
             "message": message,
+            "kept": kept,
         }
-        try:
-            answer = self._ask("models", **extra)
-        except AgentFailed as error:
-            if error.kind != "stale":
-                raise
-            self.close()  # the application keeps a connection since its import: import it anew
-            answer = self._ask("models", **extra)
-        self._indexes = {name: tuple(sql) for name, sql in answer["indexes"].items()}
+        if not self.project.via:
+            self._put("models", extra)
+        return lambda: self._difference(self._compared("models", extra))
+
+    def _difference(self, answer: dict[str, Any]) -> ModelDiff:
+        self.kept = answer["kept"]
         restore = answer["restore"]
         return ModelDiff(
             drifts=tuple(
@@ -243,12 +257,24 @@ class Agent:
             why_not=self._masked(answer["why_not"]),
         )
 
-    def indexes(self, table: str) -> tuple[str, ...]:
+    def indexes(self, url: str, table: str) -> tuple[str, ...]:
         """CREATE INDEX statements of a table of the models (`schema.table` outside the default).
 
-        Known after `models()`; () for a table that the models do not have.
+        `url` leads to a throw-away database. () for a table that the models do not have. Raises as
+        `models`.
         """
-        return self._indexes.get(table, ())
+        extra = {"url": url, "connect_args": {}, "read_only": False, "context": 0, "table": table}
+        return tuple(self._compared("indexes", extra)["indexes"])
+
+    def _compared(self, do: str, extra: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = self._ask(do, **extra)
+        except AgentFailed as error:
+            if error.kind != "stale":
+                raise
+            self.close()  # the application keeps a connection since its import: import it anew
+            answer = self._ask(do, **{**extra, "kept": None})
+        return answer
 
     def merge(
         self, heads: tuple[str, ...], rev_id: str, message: str, locations: tuple[str, ...] = ()
@@ -303,16 +329,26 @@ class Agent:
         on_progress: Progress | None = None,
         **extra: Any,
     ) -> Any:
-        question = {"do": do, "project": _project_of(self.project), **extra}
         timeout = timeout or self.timeout
         if self.project.via and do not in ("merge", "surroundings"):
+            question = {"do": do, "project": _project_of(self.project), **extra}
             return self._result(*_via(self.project, question, timeout))
-        if self._child is None:
-            self._child = self._started()
-        answer, log = self._child.ask(question, timeout, on_progress)
+        child = self._put(do, extra)
+        answer, log = child.answer(timeout, on_progress)
         if answer is None or "died" in answer:
             self.close()
         return self._result(answer, log)
+
+    def _put(self, do: str, extra: Mapping[str, Any]) -> "_Child":
+        """Ask the child, unless this very question is what it is at."""
+        question = {"do": do, "project": _project_of(self.project), **extra}
+        if self._child is None:
+            self._child = self._started()
+        if self._child.asked != question:
+            if self._child.asked:
+                self._child.answer(self.timeout)  # to what nobody waits for any more
+            self._child.put(question)
+        return self._child
 
     def _started(self) -> "_Child":
         """A child that can import alembic; a guessed interpreter without it gives way to ours."""
@@ -360,6 +396,7 @@ class _Child:
     """The process, its two pipes and the file that takes its output."""
 
     def __init__(self, python: Path, cwd: Path) -> None:
+        self.asked: Mapping[str, Any] | None = None  # what it is at
         self._log: IO[bytes] = tempfile.TemporaryFile("a+b")  # noqa: SIM115  closed in close()
         their_in, our_out = os.pipe()
         our_in, their_out = os.pipe()
@@ -385,16 +422,20 @@ class _Child:
         self._out, self._in = our_out, our_in
         self._unread = b""
 
-    def ask(
-        self, question: dict[str, Any], timeout: float, on_progress: Progress | None = None
-    ) -> tuple[dict[str, Any] | None, str]:
-        """(answer, log): None for no answer in time, {"died": how} when the process ended."""
+    def put(self, question: dict[str, Any]) -> None:
+        self.asked = question
         with contextlib.suppress(BrokenPipeError):
             _write_all(self._out, json.dumps(question).encode() + b"\n")
+
+    def answer(
+        self, timeout: float, on_progress: Progress | None = None
+    ) -> tuple[dict[str, Any] | None, str]:
+        """(answer, log): None for no answer in time, {"died": how} when the process ended."""
         deadline = time.monotonic() + timeout
         while True:
             answer, log = self.read(deadline - time.monotonic())
             if answer is None or "progress" not in answer:
+                self.asked = None
                 return answer, log
             if on_progress:
                 on_progress(*answer["progress"])

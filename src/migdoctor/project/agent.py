@@ -23,6 +23,7 @@ import argparse
 import asyncio
 import ctypes
 import errno
+import gc
 import inspect
 import json
 import logging.config
@@ -167,6 +168,7 @@ def _switch_once() -> None:
 
 def guard() -> None:
     """Wrap the one place where pools connect, and the two where migrations start."""
+    beside("traced").start()
     from alembic.runtime import environment as alembic_environment
     from alembic.runtime import migration as alembic_migration
     from sqlalchemy import event
@@ -565,7 +567,7 @@ def options_of(environment: Any, given: Any, offline: bool) -> dict[str, Any]:
     connection = None if offline else context.connection
     url, connect_args, dropped = address(connection, given.get("url"))
     tables = [
-        table for one in metadatas(opts.get("target_metadata")) for table in one.sorted_tables
+        table for one in metadatas(opts.get("target_metadata")) for table in one.tables.values()
     ]
     null = _dbapi_connection(connection)
     return {
@@ -598,8 +600,13 @@ def metadatas(target: Any) -> list[Any]:
     if target is None:
         return []
     entries = target if isinstance(target, (list, tuple, set)) else [target]
-    found = [e if hasattr(e, "sorted_tables") else getattr(e, "metadata", None) for e in entries]
-    return [entry for entry in found if hasattr(entry, "sorted_tables")]
+    found = [e if _is_metadata(e) else getattr(e, "metadata", None) for e in entries]
+    return [entry for entry in found if _is_metadata(entry)]
+
+
+def _is_metadata(entry: Any) -> bool:
+    # not by its sorted_tables: that is a property, and sorts them each time it is looked at
+    return hasattr(entry, "tables") and hasattr(entry, "naming_convention")
 
 
 def _dbapi_connection(connection: Any) -> Any:
@@ -768,7 +775,7 @@ def beside(name: str) -> Any:
 
 
 def models(question: dict[str, Any]) -> dict[str, Any]:
-    """Compare the models with the database of the given address; see compare.py."""
+    """Compare the models with the database at an address, or say its indexes; see compare.py."""
     found: list[dict[str, Any]] = []
     wanted = question["context"]
     passed = []
@@ -779,7 +786,7 @@ def models(question: dict[str, Any]) -> dict[str, Any]:
             found.append(beside("compare").compare(environment, question))
             raise Stop
 
-    with redirection(question):
+    with redirection(question), beside("traced").listening():
         run_env(question["project"], hook)
     if not found:
         raise Failure("no-context", "env.py called context.configure() %d times" % len(passed))
@@ -794,6 +801,7 @@ def merge(question: dict[str, Any]) -> dict[str, Any]:
 
 def replay(question: dict[str, Any]) -> dict[str, Any]:
     """Run the whole history on the shadow and record it; see replay.py."""
+    gc.enable()
     answer: dict[str, Any] = beside("replay").replay(question)
     return answer
 
@@ -857,7 +865,7 @@ def reply(question: dict[str, Any]) -> dict[str, Any]:
 
 
 QUESTIONS = {
-    "capture": capture, "models": models, "merge": merge, "replay": replay,
+    "capture": capture, "models": models, "indexes": models, "merge": merge, "replay": replay,
     "surroundings": surroundings,
 }  # fmt: skip
 
@@ -886,12 +894,14 @@ def inject(question_file: Any, answer_file: Any) -> None:
     if question["do"] == "replay":
         beside("replay").inject(question, answer_file)
         return
-    if question["do"] == "models":
+    if question["do"] in ("models", "indexes"):
         State.target = (question["url"], question["connect_args"], question["read_only"])
+        State.kept = beside("traced").listening()
+        State.kept.__enter__()
 
     def hook(environment: Any, given: Any) -> None:
         try:
-            if question["do"] == "models":
+            if State.target:
                 answer = {"ok": beside("compare").compare(environment, question)}
             else:
                 answer = {"ok": {"contexts": [options_of(environment, given, False)], "note": ""}}
@@ -914,6 +924,7 @@ def main() -> None:
     here = Path(__file__).absolute().parent  # its modules must not hide the project's
     sys.path[:] = [entry for entry in sys.path if Path(entry).absolute() != here]
     sys.path.append(str(Path.cwd()))  # as `python -m alembic` finds modules, but after all others
+    gc.disable()  # models and reflected tables are many objects, and all of them stay
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: do not outlive the doctor
     serve(int(sys.argv[1]), int(sys.argv[2]))

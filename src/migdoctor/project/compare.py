@@ -24,19 +24,25 @@ def compare(environment: Any, question: dict[str, Any]) -> dict[str, Any]:
     wanted = agent.metadatas(context.opts.get("target_metadata"))
     if not wanted:
         raise agent.Failure("no-models", "env.py gives no target_metadata")
+    if question["do"] == "indexes":
+        return {"indexes": index_statements(wanted, context.dialect, question["table"])}
     metadata: Any = wanted[0] if len(wanted) == 1 else wanted
     leave_out_own(context.opts)
     if context.dialect.name == "sqlite":
         context.opts["render_as_batch"] = True  # SQLite cannot run the plain operations
+    equal: dict[str, Any] = {"drifts": [], "restore": [], "adopt": None, "why_not": ""}
+    trace = agent.beside("traced").Trace(environment, question, wanted)
+    if trace.same_as(question["kept"]):
+        return dict(equal, kept=question["kept"])
     if context.dialect.name == "postgresql":
         ask_owners_at_once(context)
     differences: Any = produce_migrations(context, metadata).upgrade_ops
+    kept = trace.of_equality()
     drifts = [described_diff(diff) for diff in flat(differences.as_diffs())]
-    why_not: list[str] = []
-    answer: dict[str, Any] = {"drifts": drifts, "restore": None, "adopt": None}
-    answer["indexes"] = index_statements(wanted, context.dialect)
     if not drifts:
-        return dict(answer, restore=[], why_not="")
+        return dict(equal, kept=kept)
+    why_not: list[str] = []
+    answer: dict[str, Any] = {"drifts": drifts, "restore": None, "adopt": None, "kept": None}
     attempts = (("adopt", adopting), ("restore", restoring))  # restoring changes a SQLite clone
     for name, make in attempts:
         try:
@@ -159,16 +165,13 @@ def _shown(value: Any) -> str:
     return " ".join(str(getattr(text, "text", text)).split()) or type(value).__name__
 
 
-def index_statements(wanted: Any, dialect: Any) -> dict[str, list[str]]:
-    """CREATE INDEX of every table of the models, by table name."""
+def index_statements(wanted: Any, dialect: Any, name: str) -> list[str]:
+    """CREATE INDEX of a table of the models, `schema.table` outside the default schema."""
     from sqlalchemy.schema import CreateIndex
 
-    found = {}
-    for metadata in wanted:
-        for table in metadata.sorted_tables:
-            made = (str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes)
-            found[_dotted(table.schema, table.name)] = sorted(map(_tidy, made))
-    return found
+    tables = [table for metadata in wanted for table in metadata.tables.values()]
+    indexes = [i for t in tables if _dotted(t.schema, t.name) == name for i in t.indexes]
+    return sorted(_tidy(str(CreateIndex(index).compile(dialect=dialect))) for index in indexes)
 
 
 def _tidy(statement: str) -> str:

@@ -16,6 +16,7 @@ from migdoctor.observe import activity
 from migdoctor.observe.schema import postgresql_queries as queries
 
 _LOCK_TIMEOUT = "55P03"
+_ODD_SPACE = re.compile(r"  |[^\S ]")
 _LITERAL_OR_SPACE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\s+")
 # A string, or a name with the dot behind it, or a name that only looks like one (1.5 has none).
 _QUALIFIER = re.compile(
@@ -62,7 +63,9 @@ def canonical(kind: str, detail: str) -> str:
     """
     if kind in ("view", "matview"):
         detail = _QUALIFIER.sub(lambda m: "" if m["gone"] else m[0], detail.replace(";", "", 1))
-    return "".join(_folded(detail)).strip()
+    if _ODD_SPACE.search(detail):  # few have any
+        detail = "".join(_folded(detail))
+    return detail.strip()
 
 
 def _folded(text: str) -> Iterator[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from migdoctor.address import parse_url
 from migdoctor.connect import Address, address_of
 from migdoctor.errors import CannotConnect, DoctorError, UsageError
-from migdoctor.project import Agent, AgentFailed, Capture, ContextOptions
+from migdoctor.project import Agent, Capture, ContextOptions
 from migdoctor.project.config import Project, Request, find, writable
+from migdoctor.project.process import AgentFailed
 
 # What is being done, how much of it is done, and how much there is; 0 of 0: it is over.
 Progress = Callable[[str, int, int], None]

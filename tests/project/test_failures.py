@@ -10,8 +10,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from projects import LIKE_MODELS, SYNC, decoy, project, sqlite_file
 from shapes import CREATE, FLASK_APP, FLASK_ENV, online
 
-from migdoctor.project import Agent, AgentFailed
+from migdoctor.project import Agent
 from migdoctor.project.config import Request, find
+from migdoctor.project.process import AgentFailed
 
 
 def failure(folder: Path, **request: object) -> AgentFailed:

@@ -13,8 +13,9 @@ from shapes import ASYNC, LOOP, online
 
 from migdoctor.connect import address_of, open_writing
 from migdoctor.errors import NotApplicable
-from migdoctor.project import Agent, AgentFailed
+from migdoctor.project import Agent
 from migdoctor.project.config import Request, find
+from migdoctor.project.process import AgentFailed
 from migdoctor.shadow import server
 
 READ_ONLY = {

@@ -18,8 +18,9 @@ from shapes import CREATE, LIVE, SHAPES, online
 from migdoctor.connect import address_of, open_reading, open_writing
 from migdoctor.observe import schema
 from migdoctor.observe.schema import postgresql_watch, sqlite
-from migdoctor.project import Agent, AgentFailed, Replay
+from migdoctor.project import Agent, Replay
 from migdoctor.project.config import Request, find
+from migdoctor.project.process import AgentFailed
 from migdoctor.shadow import server
 from migdoctor.shadow.stage import Scene, Stage, postgresql_stage, sqlite_stage
 

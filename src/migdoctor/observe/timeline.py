@@ -18,7 +18,8 @@ from migdoctor.facts import FactKey
 from migdoctor.model import Observation, literal
 from migdoctor.observe import timeline_cache
 from migdoctor.observe.schema import postgresql_watch, recording, sqlite
-from migdoctor.project import AgentFailed, Replay
+from migdoctor.project import Replay
+from migdoctor.project.process import AgentFailed
 from migdoctor.shadow import host, stage
 from migdoctor.shadow.stage import Scene, Stage
 from migdoctor.target import Target

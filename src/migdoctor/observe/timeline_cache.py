@@ -29,10 +29,7 @@ _HERE = Path(__file__).parent
 _OURS = (
     *sorted((_HERE / "schema").glob("*.py")),
     _HERE / "timeline.py",
-    *(
-        _HERE.parent / "project" / f"{name}.py"
-        for name in ("agent", "guard", "replay", "statements")
-    ),
+    *sorted((_HERE.parent / "project" / "agent").glob("*.py")),
     _HERE.parent / "shadow" / "stage.py",
     _HERE.parent / "shadow" / "host.py",
 )

@@ -1,8 +1,5 @@
 """Knows what a comparison came from, so that one that found nothing need not be made again.
 
-Loaded by agent.py, under the same rules: Python >= 3.8, the project's SQLAlchemy >= 1.3 and alembic
->= 1.4, nothing of migdoctor. `agent` is that file's namespace, set by it.
-
 Everything that goes into a comparison is noted while it goes in: each file that is opened for
 reading, the environment, what the database answers to each statement, and the models as they came
 to be. env.py runs every time, on both sides of the comparison; what is left out the second time is
@@ -24,7 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Iterator
 
-agent: Any = None
+from .connections import dbapi_connection, doors, query
+from .state import WRITES, Failure, State
 
 FOREIGN = ("site-packages", "dist-packages")
 # Those that a terminal or a login sets anew each time, and no program of a project reads.
@@ -68,7 +66,7 @@ def note(event: str, args: Any) -> None:
         path, _mode, flags = args
         if isinstance(path, (str, bytes)) and flags & os.O_ACCMODE != os.O_WRONLY:
             Seen.files[str(Path(os.fsdecode(path)).absolute())] = None
-    elif event in OUTSIDE and not agent.State.opening and agent.State.in_creator is None:
+    elif event in OUTSIDE and not State.opening and State.in_creator is None:
         Seen.doubts.append(event)
 
 
@@ -80,16 +78,16 @@ def listening() -> Iterator[None]:
 
     del Seen.answers[:]
     Seen.only = None
-    doors = [(owner, name, vars(owner).get(name)) for owner, name in agent._doors(None)]
+    closed = [(owner, name, vars(owner).get(name)) for owner, name in doors(None)]
     event.listen(Engine, "after_cursor_execute", answered)
-    for owner, name, _ in doors:
+    for owner, name, _ in closed:
         entrance = _doubting(getattr(owner, name))
         setattr(owner, name, staticmethod(entrance) if isinstance(owner, type) else entrance)
     try:
         yield
     finally:
         event.remove(Engine, "after_cursor_execute", answered)
-        for owner, name, real in doors:
+        for owner, name, real in closed:
             if real is None:
                 delattr(owner, name)
             else:
@@ -98,7 +96,7 @@ def listening() -> Iterator[None]:
 
 def _doubting(real: Any) -> Any:
     def entrance(*args: Any, **kw: Any) -> Any:
-        if not agent.State.opening:
+        if not State.opening:
             Seen.doubts.append("a driver was called directly")
         return real(*args, **kw)
 
@@ -117,7 +115,7 @@ def answered(
             return
         rows = cursor.fetchall()
         context.cursor_fetch_strategy = buffered(cursor, initial_buffer=deque(rows))
-    if Seen.only not in (None, agent._dbapi_connection(connection)):
+    if Seen.only not in (None, dbapi_connection(connection)):
         Seen.doubts.append("another connection was asked")
     plain = json.dumps(parameters, default=str)
     if many or json.loads(plain) != _listed(parameters):
@@ -163,7 +161,7 @@ class Trace:
         # a clone is private, so that its answers can be known at once
         sqlite = self.connection.dialect.name == "sqlite"
         self.clone = clone_answers(self.connection) if sqlite else None
-        Seen.only = agent._dbapi_connection(self.connection)
+        Seen.only = dbapi_connection(self.connection)
 
     def same_as(self, kept: Any) -> bool:
         """Whether the comparison that was kept had all of this, and would get the same rows."""
@@ -180,7 +178,7 @@ class Trace:
         answers = Seen.answers[self.asked :] if self.clone is None else self.clone
         Seen.later.update(path for path in [*Seen.files, *loaded()] if path not in self.files)
         files = signatures(Seen.later)
-        reading = all(READS.match(sql) and not agent.WRITES.match(sql) for sql, _, _ in answers)
+        reading = all(READS.match(sql) and not WRITES.match(sql) for sql, _, _ in answers)
         if self.project is None or Seen.doubts or not reading:
             return None
         return {"project": self.project, "files": files, "answers": answers}
@@ -218,9 +216,9 @@ def _digest_of(context: Any, question: dict[str, Any], metadata: list[Any], file
 
 def clone_answers(connection: Any) -> list[Any]:
     """All that reflection can see of a private clone follows from its schema table."""
-    if len(agent._query(connection, ATTACHED)) > 1:
+    if len(query(connection, ATTACHED)) > 1:
         Seen.doubts.append("another database is attached")
-    return [[SCHEMA, [], digest(agent._query(connection, SCHEMA))]]
+    return [[SCHEMA, [], digest(query(connection, SCHEMA))]]
 
 
 def again(connection: Any, answers: list[Any]) -> bool:
@@ -228,13 +226,13 @@ def again(connection: Any, answers: list[Any]) -> bool:
     try:
         now = _now(connection, answers)
     except Exception as error:  # that spoils the transaction: to be begun anew, with nothing kept
-        raise agent.Failure("stale", "it cannot be asked again: %s" % error) from error
+        raise Failure("stale", "it cannot be asked again: %s" % error) from error
     return bool(answers) and now == [was for _, _, was in answers]
 
 
 def _now(connection: Any, answers: list[Any]) -> list[str]:
     """Digests of the rows that the statements give; in one turn where the driver can do that."""
-    raw = agent._dbapi_connection(connection)
+    raw = dbapi_connection(connection)
     if type(raw).__module__.split(".")[0] == "psycopg" and hasattr(raw, "pipeline"):
         cursors = [raw.cursor() for _ in answers]
         with raw.pipeline():

@@ -1,7 +1,4 @@
-"""What one statement of a replay did, in raw rows, and how it read with its parameters.
-
-Loaded by replay.py, under the rules of agent.py: Python >= 3.8, nothing of migdoctor.
-"""
+"""What one statement of a replay did, in raw rows, and how it read with its parameters."""
 
 from __future__ import annotations
 

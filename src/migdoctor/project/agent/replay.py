@@ -1,9 +1,7 @@
 """Runs a project's own upgrade on the doctor's shadow, and records each statement and its effect.
 
-Loaded by agent.py, under the same rules: Python >= 3.8, the project's SQLAlchemy >= 1.3 and alembic
->= 1.4, nothing of migdoctor. `agent` is that file's namespace, set by it. Nothing runs before
-configure() has shown that its connection leads to the shadow: the connection was made by the agent,
-the server agrees, and the doctor's random marker is there.
+Nothing runs before configure() has shown that its connection leads to the shadow: the connection
+was made by the agent, the server agrees, and the doctor's random marker is there.
 
 Facts are raw rows here (of the watch function on PostgreSQL, of sqlite_master and one pragma on
 SQLite); the doctor turns them into facts with the code that reads live schemas.
@@ -17,7 +15,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-agent: Any = None
+from . import guard, statements
+from .capture import metadatas
+from .connections import (
+    dbapi_connection,
+    forget_pools,
+    leave_network,
+    no_network,
+    redirection,
+    with_network,
+)
+from .environment import run_env
+from .failures import described, needs_network, one_line
+from .state import Failure, State, Stop, leave_with
+
 CONTROL = re.compile(
     r"\s*(begin|commit|rollback|savepoint|release|end|abort|start\s+transaction"
     r"|set\s+(session\s+characteristics|transaction))\b",
@@ -110,7 +121,7 @@ class Recorder:
         def run(*args: Any, **kw: Any) -> None:
             if time.monotonic() > self.deadline:
                 self.fail(name, f"the time limit of {self.question['limit']:g} s was reached")
-                raise agent.Stop
+                raise Stop
             self.say()
             self.now, self.batches = [name, []], 0
             try:
@@ -120,7 +131,7 @@ class Recorder:
                     upgrade(*args, **kw)
                     self.flush()
             except BaseException as error:
-                self.fail(name, agent._one_line(error))
+                self.fail(name, one_line(error))
                 raise
             self.revisions.append(self.now)
             self.now = None
@@ -135,7 +146,7 @@ class Recorder:
             upgrade(*args, **kw)
             self.flush()
         except Exception as error:
-            self.skipped.append([self.now[0], agent._one_line(error)])
+            self.skipped.append([self.now[0], one_line(error)])
             self.now[1] = None
             with suppress(Exception):
                 self.raw(connection, "ROLLBACK TO SAVEPOINT migdoctor")
@@ -148,13 +159,13 @@ class Recorder:
         self.now = None
 
     def create_all(self, context: Any) -> None:
-        for metadata in agent.metadatas(context.opts.get("target_metadata")):
+        for metadata in metadatas(context.opts.get("target_metadata")):
             metadata.create_all(context.connection)
         self.start.append(self.watch.collect(context.connection, True))
 
     def try_models(self, context: Any) -> None:
         """Note what the models' own create_all() makes, and take it back at once."""
-        if not agent.metadatas(context.opts.get("target_metadata")):
+        if not metadatas(context.opts.get("target_metadata")):
             return
         ends: tuple[str, ...] = ("ROLLBACK TO SAVEPOINT migdoctor", "RELEASE SAVEPOINT migdoctor")
         held = self.hold(context)
@@ -184,7 +195,7 @@ class Recorder:
             try:
                 step.migration_fn()
             except Exception as error:
-                self.skipped.append([step.revision.revision, agent._one_line(error)])
+                self.skipped.append([step.revision.revision, one_line(error)])
                 self.raw(context.connection, "ROLLBACK TO SAVEPOINT migdoctor")
                 break
             del left[step.revision.revision]
@@ -208,12 +219,12 @@ class Recorder:
 
     def raw(self, connection: Any, sql: str) -> Any:
         """Run text on the driver's own cursor, unseen by listeners."""
-        return agent.beside("statements").driver_rows(connection, sql)
+        return statements.driver_rows(connection, sql)
 
     def say(self) -> None:
         if time.monotonic() - self.said > 0.1:
             self.said = time.monotonic()
-            agent.State.say({"progress": [len(self.revisions), self.total]})
+            State.say({"progress": [len(self.revisions), self.total]})
 
     # --- statements ---
 
@@ -245,7 +256,7 @@ class Recorder:
             return statement, parameters
         if context is not None:
             context._migdoctor_said = (statement, parameters)
-        nothing = agent.beside("statements").emptied(parameters)
+        nothing = statements.emptied(parameters)
         if many and connection.dialect.name == "sqlite":  # executemany() takes no SELECT
             version_table = self.question["version_table"]
             return f'DELETE FROM "{version_table}" WHERE 1 = 0', nothing
@@ -284,7 +295,7 @@ class Recorder:
         if self.mine.search(statement) and not delta:
             return
         data = bool(ROWS.match(statement)) and not delta
-        text = agent.beside("statements").shown(statement, parameters, context)
+        text = statements.shown(statement, parameters, context)
         self.keep(text, data, self.is_autocommit(connection), delta)
 
     def keep(self, text: str, data: bool, autocommit: bool, delta: Any) -> None:
@@ -303,7 +314,7 @@ class Recorder:
     def is_autocommit(self, connection: Any) -> bool:
         if self.autocommit:
             return True
-        raw = agent._dbapi_connection(connection)
+        raw = dbapi_connection(connection)
         if connection.dialect.name == "sqlite":
             level = getattr(raw, "isolation_level", "")
             return level is None and not getattr(raw, "in_transaction", False)
@@ -316,16 +327,15 @@ class Recorder:
 def prepared(question: Any) -> Recorder:
     """A recorder, and the hook that lets one verified context run."""
     recorder = Recorder(question)
-    guard, statements = agent.beside("guard"), agent.beside("statements")
 
     def hook(environment: Any, _given: Any) -> None:
         context = environment.get_context()
         if recorder.context is not None:
             return  # one position a report: that of the first context
         if context.connection is None:
-            raise agent.Failure("not-ours", "env.py gave configure() no connection")
+            raise Failure("not-ours", "env.py gave configure() no connection")
         guard.verify_marker(context.connection, question)
-        agent.leave_network()
+        leave_network()
         guard.Guard.strict = True
         watch = question["watch"]
         recorder.watch = (
@@ -418,11 +428,11 @@ def recording(recorder: Recorder) -> Iterator[None]:
     ]
     for name, function, options in listeners:
         event.listen(Engine, name, function, **options)
-    agent.State.run = lambda context, real, kw: run_if_wanted(recorder, context, real, kw)
+    State.run = lambda context, real, kw: run_if_wanted(recorder, context, real, kw)
     try:
         yield
     finally:
-        agent.State.run = None
+        State.run = None
         for name, function, _options in listeners:
             event.remove(Engine, name, function)
 
@@ -432,7 +442,7 @@ def answer(recorder: Recorder, error: Any) -> dict[str, Any]:
     if not recorder.started:
         if error is not None:
             raise error
-        raise agent.Failure("no-context", "env.py migrated nothing in the context that is meant")
+        raise Failure("no-context", "env.py migrated nothing in the context that is meant")
     return {
         "start": recorder.start,
         "stands": recorder.stands,
@@ -451,9 +461,9 @@ def replay(question: Any) -> dict[str, Any]:
         # A shadow with a host name is behind the network: that is left once it has been reached.
         return attempt(question, not make_url(question["url"]).host)
     except BaseException as error:
-        if not agent._needs_network(error):
+        if not needs_network(error):
             raise
-        agent.forget_pools()
+        forget_pools()
         return attempt(question, False)  # settings from the network, until configure()
 
 
@@ -463,11 +473,11 @@ def inject(question: Any, answer_file: Any) -> None:
     A program that migrates nothing ends by itself, without an answer.
     """
     recorder = prepared(question)
-    agent.State.target = (question["url"], question["connect_args"], False)
-    agent.State.pragmas = tuple(question.get("pragmas", ()))
+    State.target = (question["url"], question["connect_args"], False)
+    State.pragmas = tuple(question.get("pragmas", ()))
     # Kept, as what the end of these would undo has to hold until the process ends.
-    agent.State.kept = [agent.beside("guard").only_shadow(), recording(recorder)]
-    for entered in agent.State.kept:
+    State.kept = [guard.only_shadow(), recording(recorder)]
+    for entered in State.kept:
         entered.__enter__()
 
     def run(context: Any, real: Any, kw: Any) -> None:
@@ -483,8 +493,8 @@ def inject(question: Any, answer_file: Any) -> None:
         try:
             said = {"ok": answer(recorder, error)}
         except BaseException as failure:
-            said = {"failed": agent.described(failure)}
-        agent.leave_with(said, answer_file)
+            said = {"failed": described(failure)}
+        leave_with(said, answer_file)
 
     def hook(environment: Any, given: Any) -> None:
         try:
@@ -492,18 +502,18 @@ def inject(question: Any, answer_file: Any) -> None:
         except BaseException as failure:
             finish(failure)
 
-    agent.State.run = run
-    agent.State.hook = hook
+    State.run = run
+    State.hook = hook
 
 
 def attempt(question: Any, isolated: bool) -> dict[str, Any]:
     recorder = prepared(question)
     error = None
-    network = agent.no_network if isolated else agent.with_network
-    closed = agent.beside("guard").only_shadow()
-    with agent.redirection(question), closed, network(), recording(recorder):
+    network = no_network if isolated else with_network
+    closed = guard.only_shadow()
+    with redirection(question), closed, network(), recording(recorder):
         try:
-            agent.run_env(question["project"], recorder.hook)
+            run_env(question["project"], recorder.hook)
         except BaseException as failure:
             error = failure
     return answer(recorder, error)

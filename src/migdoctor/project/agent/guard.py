@@ -1,8 +1,4 @@
-"""Keeps a replay away from everything but the doctor's shadow.
-
-Loaded by replay.py, under the rules of agent.py: Python >= 3.8, nothing of migdoctor.
-`agent` is the agent's namespace, set by it.
-"""
+"""Keeps a replay away from everything but the doctor's shadow."""
 
 from __future__ import annotations
 
@@ -13,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-agent: Any = None
+from .connections import query, verify
+from .state import Failure, State
 
 
 class Guard:
@@ -35,13 +32,13 @@ def only_shadow() -> Iterator[None]:
     for name in ("psycopg2", "psycopg", "asyncpg"):
         with suppress(Exception):
             importlib.import_module(name)
-    agent.State.on_opening = lambda: close_doors(closed)
+    State.on_opening = lambda: close_doors(closed)
     close_doors(closed)
     try:
         yield
     finally:
         Guard.on = False
-        agent.State.on_opening = None
+        State.on_opening = None
         for owner, name, real in closed:
             setattr(owner, name, real)
 
@@ -69,7 +66,7 @@ def door(real: Any) -> Any:
     inner = getattr(real, "__func__", real)
 
     def through(*args: Any, **kw: Any) -> Any:
-        if not agent.State.opening:
+        if not State.opening:
             raise PermissionError("a connection past SQLAlchemy is refused during a replay")
         return inner(*args, **kw)
 
@@ -80,11 +77,11 @@ def refuse(event: str, args: Any) -> None:
     """Audit hook: SQLite files and sockets that are not the shadow's."""
     if not Guard.on:
         return
-    if event == "sqlite3.connect" and not agent.State.opening:
+    if event == "sqlite3.connect" and not State.opening:
         name = os.fsdecode(args[0]) if isinstance(args[0], (str, bytes, os.PathLike)) else ""
         if name not in (":memory:", ""):
             raise PermissionError("a SQLite file past SQLAlchemy is refused during a replay")
-    if event == "socket.connect" and not agent.State.opening:
+    if event == "socket.connect" and not State.opening:
         local = isinstance(args[1], (str, bytes))
         if ".s.PGSQL." in os.fsdecode(args[1]) if local else Guard.strict:
             raise PermissionError("a connection past SQLAlchemy is refused during a replay")
@@ -92,10 +89,10 @@ def refuse(event: str, args: Any) -> None:
 
 def verify_marker(connection: Any, question: Any) -> None:
     """Stop unless this very connection leads to the database that the doctor marked."""
-    agent.verify(connection, question)
+    verify(connection, question)
     try:
-        rows = agent._query(connection, question["marker_query"])
+        rows = query(connection, question["marker_query"])
     except Exception as error:
-        raise agent.Failure("not-ours", f"the shadow's marker cannot be read: {error}") from None
+        raise Failure("not-ours", f"the shadow's marker cannot be read: {error}") from None
     if [str(row[0]) for row in rows] != [str(question["marker"])]:
-        raise agent.Failure("not-ours", "the connection does not lead to the shadow")
+        raise Failure("not-ours", "the connection does not lead to the shadow")

@@ -1,8 +1,4 @@
-"""Compares a project's models with a database, and drafts revisions that nobody has written.
-
-Loaded by agent.py, under the same rules: Python >= 3.8, the project's SQLAlchemy >= 1.3 and alembic
->= 1.4, nothing of migdoctor. `agent` is that file's namespace, set by it.
-"""
+"""Compares a project's models with a database, and drafts revisions that nobody has written."""
 
 from __future__ import annotations
 
@@ -12,7 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Iterator
 
-agent: Any = None
+from .capture import metadatas
+from .connections import query, verify
+from .environment import load, run_env
+from .failures import one_line
+from .state import OWN_TABLES, Failure, Stop
+from .traced import Trace
 
 
 def compare(environment: Any, question: dict[str, Any]) -> dict[str, Any]:
@@ -20,10 +21,10 @@ def compare(environment: Any, question: dict[str, Any]) -> dict[str, Any]:
     from alembic.autogenerate import produce_migrations
 
     context = environment.get_context()
-    agent.verify(context.connection, question)
-    wanted = agent.metadatas(context.opts.get("target_metadata"))
+    verify(context.connection, question)
+    wanted = metadatas(context.opts.get("target_metadata"))
     if not wanted:
-        raise agent.Failure("no-models", "env.py gives no target_metadata")
+        raise Failure("no-models", "env.py gives no target_metadata")
     if question["do"] == "indexes":
         return {"indexes": index_statements(wanted, context.dialect, question["table"])}
     metadata: Any = wanted[0] if len(wanted) == 1 else wanted
@@ -31,7 +32,7 @@ def compare(environment: Any, question: dict[str, Any]) -> dict[str, Any]:
     if context.dialect.name == "sqlite":
         context.opts["render_as_batch"] = True  # SQLite cannot run the plain operations
     equal: dict[str, Any] = {"drifts": [], "restore": [], "adopt": None, "why_not": ""}
-    trace = agent.beside("traced").Trace(environment, question, wanted)
+    trace = Trace(environment, question, wanted)
     if trace.same_as(question["kept"]):
         return dict(equal, kept=question["kept"])
     if context.dialect.name == "postgresql":
@@ -48,7 +49,7 @@ def compare(environment: Any, question: dict[str, Any]) -> dict[str, Any]:
         try:
             answer[name] = make(environment, metadata, differences, question)
         except Exception as error:
-            why_not.append("%s: %s" % (name, agent._one_line(error)))
+            why_not.append("%s: %s" % (name, one_line(error)))
     return dict(answer, why_not="; ".join(why_not))
 
 
@@ -57,12 +58,12 @@ def leave_out_own(opts: Any) -> None:
     theirs, their_names = opts.get("include_object"), opts.get("include_name")
 
     def include_object(thing: Any, name: str, kind: str, reflected: Any, compare_to: Any) -> bool:
-        if kind == "table" and str(name).startswith(agent.OWN_TABLES):
+        if kind == "table" and str(name).startswith(OWN_TABLES):
             return False
         return theirs is None or theirs(thing, name, kind, reflected, compare_to)
 
     def include_name(name: str, kind: str, parents: Any) -> bool:
-        if kind == "table" and str(name).startswith(agent.OWN_TABLES):
+        if kind == "table" and str(name).startswith(OWN_TABLES):
             return False
         return their_names is None or their_names(name, kind, parents)
 
@@ -261,7 +262,7 @@ def _restore_on_clone(context: Any, differences: Any) -> list[Any]:
         if re.match(r"\s*(select|pragma|savepoint|release|rollback)\b", statement, re.IGNORECASE):
             return
         if parameters:
-            raise agent.Failure("restore", "a statement with parameters cannot be planned")
+            raise Failure("restore", "a statement with parameters cannot be planned")
         sent.append(_tidy(statement))
 
     operations = Operations(context)
@@ -276,7 +277,7 @@ def _restore_on_clone(context: Any, differences: Any) -> list[Any]:
             statements += [[text, hazards] for text in _in_order(sent)]
     finally:
         event.remove(context.connection, "before_cursor_execute", note)
-    left = {row[0] for row in agent._query(context.connection, "SELECT name FROM sqlite_master")}
+    left = {row[0] for row in query(context.connection, "SELECT name FROM sqlite_master")}
     lost = [(name, sql) for name, table, sql in triggers if name not in left and table in left]
     return statements + [[_tidy_trigger(sql), []] for _name, sql in lost]
 
@@ -312,9 +313,7 @@ def _in_order(sent: list[str]) -> list[str]:
 
 
 def _triggers(connection: Any) -> Any:
-    return agent._query(
-        connection, "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
-    )
+    return query(connection, "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")
 
 
 def _tidy_trigger(sql: str) -> str:
@@ -353,11 +352,11 @@ def adopting(
 def merge(question: dict[str, Any]) -> dict[str, Any]:
     """The merge revision of all heads, rendered as `alembic merge` does."""
     project = question["project"]
-    config, script = agent.load(project)
+    config, script = load(project)
     more = {"config": config}
     wanted = str(_main_option(config, "revision_environment") or "").lower()
     if wanted in ("true", "1", "yes", "on"):
-        environment = agent.run_env(project, lambda *_given: None)
+        environment = run_env(project, lambda *_given: None)
         more.update(environment.context_opts.get("template_args") or {})
     return draft(script, question["rev_id"], question["message"], question["heads"], more)
 
@@ -389,13 +388,13 @@ def draft(script: Any, rev_id: str, message: str, head: Any, template_args: Any)
             if parents_of(text) == kw.get("down_revision"):
                 break
         made.append((str(path), text))
-        raise agent.Stop
+        raise Stop
 
     script._generate_template = rendered
     script._ensure_directory = lambda _path: None
     try:
         script.generate_revision(rev_id, message, refresh=True, head=head, **template_args)
-    except agent.Stop:
+    except Stop:
         pass
     finally:
         del script._generate_template, script._ensure_directory

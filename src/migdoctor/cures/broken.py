@@ -1,7 +1,7 @@
 """Revision files that cannot be loaded: what they were or were meant to be, where that is known.
 
 Pure. Nothing that a person may have meant is replaced unasked: only a text that ran here in another
-version, the wrong half of a conflict, both of which git has, and what is plain damage.
+version, the half of a conflict that cannot be loaded, and what is plain damage.
 """
 
 import ast
@@ -33,10 +33,11 @@ def cures(finding: Finding, seen: Observation, broken: Broken) -> tuple[Cure, ..
         return (NeedsHuman(finding=finding, why="it cannot be read here, so it stays as it is"),)
     if not seen.writable_files:
         return (NeedsHuman(finding=finding, why=_by_hand(seen, broken)),)
-    restored, why = _restored(finding, seen, broken, now)
+    sides = _one_side(finding, seen, broken, now)
+    restored, why = _restored(finding, seen, broken, now, len(sides) > 1)
     found = [
         *filter(None, (_in_utf8(finding, seen, broken, now),)),
-        *_one_side(finding, seen, broken, now),
+        *(side for side in sides if side.default or not restored or side.steps != restored.steps),
         *filter(None, (restored, _as_package(finding, seen, broken, now))),
     ]
     default = next((cure for cure in found if cure.default), None)
@@ -55,9 +56,12 @@ def _by_hand(seen: Observation, broken: Broken) -> str:
 
 
 def _restored(
-    finding: Finding, seen: Observation, broken: Broken, now: str
+    finding: Finding, seen: Observation, broken: Broken, now: str, open_: bool
 ) -> tuple[Remedy | None, str]:
-    """The version of git, and why it is no default, or why there is none."""
+    """The version of git, and why it is no default, or why there is none.
+
+    `open_`: the text is a conflict of which either side can be loaded.
+    """
     if not seen.has("sound"):
         return None, f"no earlier version is known: {seen.missing['sound'].why}; never delete it"
     sound = seen.sound.get(broken.path)
@@ -68,7 +72,7 @@ def _restored(
         )
     if (why := _unfit(seen, broken, sound)) is not None:
         return None, f"{sound.where} has it, but {why}"
-    doubt = _doubt(seen, broken, sound, now)
+    doubt = _doubt(seen, broken, sound, now, open_)
     remedy = Remedy(
         finding=finding,
         key="restore",
@@ -96,7 +100,7 @@ def _unfit(seen: Observation, broken: Broken, sound: Sound) -> str | None:
     return None
 
 
-def _doubt(seen: Observation, broken: Broken, sound: Sound, now: str) -> str:
+def _doubt(seen: Observation, broken: Broken, sound: Sound, now: str, open_: bool) -> str:
     """Why a person should look first, '' where nothing can be lost."""
     if not sound.here:
         return f"on this branch it never could be loaded; {sound.where} has it"
@@ -111,7 +115,11 @@ def _doubt(seen: Observation, broken: Broken, sound: Sound, now: str) -> str:
             f"what it holds now was never committed, and {sound.where} has not all of it: save "
             "what you need"
         )
-    if _ran(seen, sound.id) or sound.text in (text for _, text in conflict(now) or ()):
+    if _ran(seen, sound.id):
+        return ""
+    if open_:
+        return "neither side of the conflict has run here: which one is meant its authors know"
+    if sound.text in (text for _, text in conflict(now) or ()):
         return ""
     return f"it was changed after {sound.where} and has not run here: the change may be meant"
 

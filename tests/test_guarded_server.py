@@ -2,6 +2,7 @@
 
 import os
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -67,9 +68,10 @@ def test_a_whole_treatment_tells_the_password_nowhere(
     back = silent(migdoctor(capfd, "-v", "undo", *box.args))
     assert back.code == 0
     written = [p for folder in (state, cache) for p in folder.rglob("*") if p.is_file()]
-    assert len(written) == 2
+    assert {path.suffix for path in written} >= {".jsonl", ".timeline"}
     for path in (plan, *written):
         content = path.read_bytes()
+        content = zlib.decompress(content) if path.is_relative_to(cache) else content
         assert not [secret for secret in SECRETS if secret.encode() in content], path
 
 

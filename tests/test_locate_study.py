@@ -30,7 +30,7 @@ def test_real_databases_are_located(engine: str, few: int, tmp_path: Path) -> No
     groups = {drift: [case for case in drawn if case.drift == drift] for drift in PROMISED}
     print(HEAD)  # noqa: T201  `make locate-study` shows it
     for drift, group in groups.items():
-        print(line(engine, drift, group))  # noqa: T201
+        print(line(engine, drift, group))  # noqa: T201  as above
     assert all(groups.values())
     assert wrong(groups["none"]) == []
     assert [str(case) for case in drawn if case.wrong] == []

@@ -80,7 +80,7 @@ def test_an_index_that_is_being_built_is_no_invalid_one(box: Box, capfd: Capture
         closing(psycopg.connect(plain, autocommit=True)) as builder,
     ):
         writer.execute("UPDATE orders SET total = total")
-        build = lambda: builder.execute("CREATE UNIQUE INDEX CONCURRENTLY ux ON orders (id)")  # noqa: E731
+        build = lambda: builder.execute("CREATE UNIQUE INDEX CONCURRENTLY ux ON orders (id)")  # noqa: E731  one line says it
         with in_background(build):
             wait_for_lock_of_anybody(plain)
             busy = migdoctor(capfd, "diagnose", "--format", "json", *box.args)

@@ -59,7 +59,7 @@ def pile_up(box: Box) -> Iterator[tuple[int, int, list[int]]]:
         victim = run_sql(box.owner_url, WAITING.replace("count(*)", "pid"))[0][0]
         readers = [stack.enter_context(closing(connect(box, f"web{n}"))) for n in range(8)]
         for reader in readers:
-            read = lambda reader=reader: reader.execute("SELECT * FROM users").fetchall()  # noqa: E731
+            read = lambda reader=reader: reader.execute("SELECT * FROM users").fetchall()  # noqa: E731  one line says it
             stack.enter_context(in_background(read))
         until(box, WAITING, 9)
         try:

@@ -42,7 +42,7 @@ def test_the_value_and_its_line_in_the_docstring() -> None:
 def test_as_it_was_written(given: str, value: object, wanted: str) -> None:
     for end in ("\n", "\r\n"):
         before, after = (f"\ufeffrevision = 'x'\n{t}\n".replace("\n", end) for t in (given, wanted))
-        assert with_field(before, "down_revision", value) == after  # type: ignore[arg-type]
+        assert with_field(before, "down_revision", value) == after  # type: ignore[arg-type]  # plain values
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def sick(now: str, kind: str = "syntax", **more: Any) -> Observation:
     """d.py is broken; git's version of it is TEXT, committed before it was broken."""
     told = {"id": "ddd4", "down": ("ccc3",), "text": TEXT, "where": "commit c1, 2024-01-01"}
     flags = {"here": True, "kept": True} | more.pop("git", {})
-    sound = {PATH: Sound(**(told | flags))}  # type: ignore[arg-type]
+    sound = {PATH: Sound(**(told | flags))}  # type: ignore[arg-type]  # any field
     facts = {"broken": (broken("d.py", kind, "ddd4"),), "texts": {PATH: now}, "sound": sound}
     return files(*more.pop("revisions", CHAIN), **(facts | more))
 

@@ -60,7 +60,7 @@ def test_a_build_in_progress_is_left_alone(pg: str, pg_run: Run) -> None:
     with driver(pg) as reader, driver(pg) as builder:
         reader.execute("BEGIN")
         reader.execute("INSERT INTO t VALUES (2)")
-        build = lambda: builder.execute("CREATE INDEX CONCURRENTLY ix ON t (a)")  # noqa: E731
+        build = lambda: builder.execute("CREATE INDEX CONCURRENTLY ix ON t (a)")  # noqa: E731  one line says it
         with in_background(build):
             wait_for_lock_of_anybody(pg)
             (index,) = look(pg).indexes

@@ -531,7 +531,7 @@ def test_compiled_files_need_no_second_proof(tmp_path: Path, monkeypatch: pytest
 
 def node(id: str, *down: str, **more: object) -> Revision:
     facts = {"depends_on": (), "labels": (), "line": 1, "message": "", "sha": id} | more
-    return Revision(id=id, down=down, path=Path(f"versions/{id}_name.py"), **facts)  # type: ignore[arg-type]
+    return Revision(id=id, down=down, path=Path(f"versions/{id}_name.py"), **facts)  # type: ignore[arg-type]  # any field
 
 
 def graph(*nodes: Revision) -> History:

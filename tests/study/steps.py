@@ -241,7 +241,7 @@ class Steps:
             wider = WIDER[old.type]
             return f"type_={wider}", Column(wider, old.nullable, old.default)
 
-        free = lambda t, name: t.columns[name].type in WIDER and name not in t.linked  # noqa: E731
+        free = lambda t, name: t.columns[name].type in WIDER and name not in t.linked  # noqa: E731  one line says it
         return self.altered(model, free, told)
 
     def nullable(self, model: Model) -> Step | None:
@@ -255,7 +255,7 @@ class Steps:
             default = None if old.default else DEFAULTS[old.type]
             return f"server_default={default!r}", Column(old.type, old.nullable, default)
 
-        free = lambda t, name: t.columns[name].type in DEFAULTS and name not in t.linked  # noqa: E731
+        free = lambda t, name: t.columns[name].type in DEFAULTS and name not in t.linked  # noqa: E731  one line says it
         return self.altered(model, free, told)
 
     def drop_column(self, model: Model) -> Step | None:
